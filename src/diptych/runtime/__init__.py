@@ -1,0 +1,1 @@
+"""What runs: object loader, cache, thread pool, native calls, allocator."""

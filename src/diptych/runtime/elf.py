@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from diptych.errors import DiptychError
+
 X86_64 = 62
 AARCH64 = 183
 
@@ -23,7 +25,7 @@ _MAX_ALIGNMENT = 4096
 _MAX_IMAGE = 1 << 26
 
 
-class LoaderError(RuntimeError):
+class LoaderError(DiptychError, RuntimeError):
     """An object that cannot be loaded: damaged, of another machine, or with a name unresolved."""
 
 
@@ -75,7 +77,9 @@ def _headers(data: memoryview) -> tuple[int, list[tuple[int, ...]], memoryview]:
     """Machine, section headers and the sections' names, once the file header is believed."""
     if len(data) < _HEADER.size:
         raise LoaderError(f"object: {len(data)} bytes are fewer than an ELF header")
-    (ident, kind, machine, _, _, _, start, _, _, _, _, entry, count, names) = _HEADER.unpack_from(data)
+    (ident, kind, machine, _, _, _, start, _, _, _, _, entry, count, names) = _HEADER.unpack_from(
+        data
+    )
     if ident[:7] != b"\x7fELF\x02\x01\x01":
         raise LoaderError(f"object: {ident[:7]!r} does not open a little-endian ELF64 file")
     if kind != 1:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from diptych.compiler.target import Target, host
+from diptych.errors import DiptychError
 
 CODEGEN_LEVEL = 2
 
@@ -24,7 +25,7 @@ _initialized: set[str] = set()
 _initializing = threading.Lock()
 
 
-class LLVMMissingError(ImportError):
+class LLVMMissingError(DiptychError, ImportError):
     """llvmlite cannot be imported, so nothing new can be compiled."""
 
     def __init__(self, wanted: str, reason: str) -> None:
@@ -33,12 +34,11 @@ class LLVMMissingError(ImportError):
         super().__init__(
             f"{wanted}: llvmlite, which holds the code generator, cannot be imported ({reason}); "
             "install it with `pip install llvmlite`, or set DIPTYCH_EVALUATOR=reference to run "
-            "on NumPy alone",
-            name="llvmlite",
+            "on NumPy alone"
         )
 
 
-class CodegenError(RuntimeError):
+class CodegenError(DiptychError, RuntimeError):
     """LLVM refused a module: a defect of the emitter that wrote it."""
 
     def __init__(self, stage: str, message: str, text: str) -> None:

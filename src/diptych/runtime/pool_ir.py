@@ -1,0 +1,519 @@
+"""The thread pool's native code, as LLVM IR text: what kernels call, and what Python calls.
+
+A job is published by one store into ``@word``: generation << 32 | tasks left. A thread claims a task
+by a compare-and-swap of the word to one less, so a worker that wakes late can never claim a task of
+a job whose fields it did not read: the generation differs and the swap fails. The caller takes part
+and waits only for tasks that were claimed, never for workers that have not woken.
+
+Each thread has a small state, found through a pthread key: how deep in tasks it is, its worker
+number, and a scratch block for each depth.
+"""
+
+from __future__ import annotations
+
+MAX_THREADS = 256
+SCRATCH_DEPTHS = 4
+_STATE_BYTES = 16 + 16 * SCRATCH_DEPTHS
+
+# System call numbers of futex, and the instruction that eases a spinning core.
+_FUTEX = {"x86_64": 202, "aarch64": 98}
+_PAUSE = {
+    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
+    "aarch64": ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)"),
+}
+
+_COMMON = f"""
+declare ptr @pthread_getspecific(%key)
+declare i32 @pthread_setspecific(%key, ptr)
+declare i32 @pthread_key_create(ptr, ptr)
+declare ptr @calloc(i64, i64)
+declare i32 @posix_memalign(ptr, i64, i64)
+declare void @free(ptr)
+declare void @abort()
+
+@key = internal global i64 0, align 64
+@wanted = internal global i64 1, align 64
+
+; The calling thread's state, made at its first use.
+define internal ptr @state() nounwind {{
+  %k = load i64, ptr @key
+  %kk = trunc i64 %k to %key
+  %found = call ptr @pthread_getspecific(%key %kk)
+  %none = icmp eq ptr %found, null
+  br i1 %none, label %make, label %done
+make:
+  %fresh = call ptr @calloc(i64 1, i64 {_STATE_BYTES})
+  %failed = icmp eq ptr %fresh, null
+  br i1 %failed, label %die, label %keep
+die:
+  call void @abort()
+  unreachable
+keep:
+  %ignored = call i32 @pthread_setspecific(%key %kk, ptr %fresh)
+  br label %done
+done:
+  %result = phi ptr [ %found, %0 ], [ %fresh, %keep ]
+  ret ptr %result
+}}
+
+; Run when a thread ends.
+define internal void @state_free(ptr %state) nounwind {{
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %0 ], [ %next, %loop ]
+  %step = shl i64 %i, 4
+  %offset = add i64 %step, 16
+  %cell = getelementptr i8, ptr %state, i64 %offset
+  %block = load ptr, ptr %cell
+  call void @free(ptr %block)
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, {SCRATCH_DEPTHS}
+  br i1 %more, label %loop, label %done
+done:
+  call void @free(ptr %state)
+  ret void
+}}
+
+define ptr @dp_scratch(i64 %worker, i64 %bytes) nounwind {{
+  %state = call ptr @state()
+  %depth = load i64, ptr %state
+  %deep = icmp ugt i64 %depth, {SCRATCH_DEPTHS - 1}
+  %level = select i1 %deep, i64 {SCRATCH_DEPTHS - 1}, i64 %depth
+  %step = shl i64 %level, 4
+  %offset = add i64 %step, 16
+  %cell = getelementptr i8, ptr %state, i64 %offset
+  %cell.size = getelementptr i8, ptr %cell, i64 8
+  %block = load ptr, ptr %cell
+  %size = load i64, ptr %cell.size
+  %fits = icmp ule i64 %bytes, %size
+  %there = icmp ne ptr %block, null
+  %good = and i1 %fits, %there
+  br i1 %good, label %done, label %grow
+grow:
+  call void @free(ptr %block)
+  store ptr null, ptr %cell
+  store i64 0, ptr %cell.size
+  %padded = add i64 %bytes, 65535
+  %rounded = and i64 %padded, -65536
+  %some = icmp ne i64 %rounded, 0
+  %asked = select i1 %some, i64 %rounded, i64 65536
+  %failed = call i32 @posix_memalign(ptr %cell, i64 4096, i64 %asked)
+  %bad = icmp ne i32 %failed, 0
+  br i1 %bad, label %die, label %keep
+die:
+  call void @abort()
+  unreachable
+keep:
+  store i64 %asked, ptr %cell.size
+  %fresh = load ptr, ptr %cell
+  br label %done
+done:
+  %result = phi ptr [ %block, %0 ], [ %fresh, %keep ]
+  ret ptr %result
+}}
+
+define i64 @dp_num_threads() nounwind {{
+  %n = load atomic i64, ptr @wanted monotonic, align 8
+  ret i64 %n
+}}
+
+; All tasks in order on this thread, one level deeper.
+define internal void @serial(ptr %state, i64 %tasks, ptr %body, ptr %context) nounwind {{
+  %depth = load i64, ptr %state
+  %deeper = add i64 %depth, 1
+  store i64 %deeper, ptr %state
+  %worker.at = getelementptr i8, ptr %state, i64 8
+  %worker = load i64, ptr %worker.at
+  %any = icmp sgt i64 %tasks, 0
+  br i1 %any, label %loop, label %done
+loop:
+  %i = phi i64 [ 0, %0 ], [ %next, %loop ]
+  call void %body(ptr %context, i64 %i, i64 %worker)
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %tasks
+  br i1 %more, label %loop, label %done
+done:
+  store i64 %depth, ptr %state
+  ret void
+}}
+
+define i32 @dp_init() nounwind {{
+  %code = call i32 @pthread_key_create(ptr @key, ptr @state_free)
+  ret i32 %code
+}}
+"""
+
+_SERIAL = """
+%key = type i64
+define void @dp_parallel(i64 %tasks, ptr %body, ptr %context) nounwind {
+  %state = call ptr @state()
+  call void @serial(ptr %state, i64 %tasks, ptr %body, ptr %context)
+  ret void
+}
+define i64 @dp_set_threads(i64 %n) nounwind { ret i64 1 }
+define void @dp_set_spins(i64 %n) nounwind { ret void }
+define void @dp_spin(i64 %n) nounwind { ret void }
+define void @dp_reset() nounwind { ret void }
+define i64 @dp_started() nounwind { ret i64 0 }
+"""
+
+_PARALLEL = """
+%key = type i32
+declare i32 @pthread_create(ptr, ptr, ptr, ptr)
+declare i32 @pthread_join(i64, ptr)
+declare i32 @pthread_sigmask(i32, ptr, ptr)
+declare i32 @sched_yield()
+declare i64 @syscall(i64, ...)
+PAUSE_DECLARATION
+
+@word = internal global i64 0, align 128
+@job.body = internal global ptr null, align 128
+@job.context = internal global ptr null, align 8
+@job.tasks = internal global i64 0, align 8
+@pending = internal global i32 0, align 128
+@caller_sleeps = internal global i32 0, align 4
+@sleepers = internal global i32 0, align 128
+@busy = internal global i32 0, align 128
+@quit = internal global i32 0, align 128
+@started = internal global i64 0, align 8
+@spins = internal global i64 1000, align 8
+@threads = internal global [MAX_THREADS x i64] zeroinitializer, align 64
+; Signals are for Python's threads; the faults (ILL, TRAP, BUS, FPE, SEGV) stay ours.
+@mask = internal constant [16 x i64] [i64 SIGNAL_MASK, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1,
+  i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1, i64 -1]
+
+define internal void @futex_wait(ptr %at, i32 %value) nounwind noinline {
+  %v = zext i32 %value to i64
+  %r = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %at, i64 128, i64 %v, ptr null, ptr null, i64 0)
+  ret void
+}
+define internal void @futex_wake(ptr %at, i32 %count) nounwind noinline {
+  %n = zext i32 %count to i64
+  %r = call i64 (i64, ...) @syscall(i64 FUTEX, ptr %at, i64 129, i64 %n, ptr null, ptr null, i64 0)
+  ret void
+}
+
+; Claim and run tasks of generation %gen until none is left; returns how many were run.
+define internal i32 @work(i64 %gen, ptr %body, ptr %context, i64 %tasks, i64 %worker) nounwind {
+  br label %look
+look:
+  %ran = phi i32 [ 0, %0 ], [ %ran, %claim ], [ %ran.next, %run ]
+  %w = load atomic i64, ptr @word acquire, align 8
+  %g = lshr i64 %w, 32
+  %same = icmp eq i64 %g, %gen
+  %left = and i64 %w, 4294967295
+  %any = icmp ne i64 %left, 0
+  %go = and i1 %same, %any
+  br i1 %go, label %claim, label %done
+claim:
+  %less = sub i64 %w, 1
+  %swap = cmpxchg ptr @word, i64 %w, i64 %less seq_cst seq_cst, align 8
+  %won = extractvalue { i64, i1 } %swap, 1
+  br i1 %won, label %run, label %look
+run:
+  %task = sub i64 %tasks, %left
+  call void %body(ptr %context, i64 %task, i64 %worker)
+  %ran.next = add i32 %ran, 1
+  br label %look
+done:
+  ret i32 %ran
+}
+
+define internal ptr @worker(ptr %argument) nounwind {
+  %id = ptrtoint ptr %argument to i64
+  %state = call ptr @state()
+  store i64 1, ptr %state
+  %worker.at = getelementptr i8, ptr %state, i64 8
+  store i64 %id, ptr %worker.at
+  %spins = load i64, ptr @spins
+  %generation.at = getelementptr i8, ptr @word, i64 4
+  br label %idle
+idle:
+  br label %spin
+spin:
+  %s = phi i64 [ 0, %idle ], [ %s.next, %again ]
+  %w = load atomic i64, ptr @word acquire, align 8
+  %left = and i64 %w, 4294967295
+  %any = icmp ne i64 %left, 0
+  br i1 %any, label %run, label %nothing
+nothing:
+  %q = load atomic i32, ptr @quit monotonic, align 4
+  %stop = icmp ne i32 %q, 0
+  br i1 %stop, label %end, label %again
+again:
+  PAUSE
+  %s.next = add i64 %s, 1
+  %more = icmp slt i64 %s.next, %spins
+  br i1 %more, label %spin, label %sleep
+sleep:
+  ; Announce, then look again: the caller publishes, then looks for sleepers. One sees the other.
+  %n0 = atomicrmw add ptr @sleepers, i32 1 seq_cst, align 4
+  %w2 = load atomic i64, ptr @word seq_cst, align 8
+  %left2 = and i64 %w2, 4294967295
+  %none2 = icmp eq i64 %left2, 0
+  %q2 = load atomic i32, ptr @quit seq_cst, align 4
+  %on = icmp eq i32 %q2, 0
+  %wait = and i1 %none2, %on
+  br i1 %wait, label %block, label %awake
+block:
+  %g2 = lshr i64 %w2, 32
+  %g3 = trunc i64 %g2 to i32
+  call void @futex_wait(ptr %generation.at, i32 %g3)
+  br label %awake
+awake:
+  %n1 = atomicrmw sub ptr @sleepers, i32 1 seq_cst, align 4
+  br label %idle
+run:
+  %gen = lshr i64 %w, 32
+  %body = load atomic ptr, ptr @job.body monotonic, align 8
+  %context = load atomic ptr, ptr @job.context monotonic, align 8
+  %tasks = load atomic i64, ptr @job.tasks monotonic, align 8
+  ; The swap in @work succeeds only while the job read here is the current one, but its first look
+  ; must be at the same generation: %gen was read before the fields.
+  %ran = call i32 @work(i64 %gen, ptr %body, ptr %context, i64 %tasks, i64 %id)
+  %idle.still = icmp eq i32 %ran, 0
+  br i1 %idle.still, label %idle, label %report
+report:
+  %before = atomicrmw sub ptr @pending, i32 %ran seq_cst, align 4
+  %last = icmp eq i32 %before, %ran
+  br i1 %last, label %tell, label %idle
+tell:
+  %sleeping = load atomic i32, ptr @caller_sleeps seq_cst, align 4
+  %must = icmp ne i32 %sleeping, 0
+  br i1 %must, label %wake, label %idle
+wake:
+  call void @futex_wake(ptr @pending, i32 1)
+  br label %idle
+end:
+  ret ptr null
+}
+
+; Create the workers that are wanted and not there; the caller holds @busy.
+define internal void @start() nounwind noinline {
+  %old = alloca [16 x i64], align 8
+  %masked = call i32 @pthread_sigmask(i32 2, ptr @mask, ptr %old)
+  %wanted = load i64, ptr @wanted
+  br label %look
+look:
+  %have = load i64, ptr @started
+  %id = add i64 %have, 1
+  %more = icmp slt i64 %id, %wanted
+  br i1 %more, label %create, label %done
+create:
+  %slot = getelementptr i64, ptr @threads, i64 %have
+  %argument = inttoptr i64 %id to ptr
+  %code = call i32 @pthread_create(ptr %slot, ptr null, ptr @worker, ptr %argument)
+  %bad = icmp ne i32 %code, 0
+  br i1 %bad, label %fewer, label %count
+count:
+  store i64 %id, ptr @started
+  br label %look
+fewer:
+  ; The system gives no more threads: be content with those there are.
+  store atomic i64 %id, ptr @wanted monotonic, align 8
+  br label %done
+done:
+  %unmasked = call i32 @pthread_sigmask(i32 2, ptr %old, ptr null)
+  ret void
+}
+
+; Wait until every claimed task is done.
+define internal void @finish() nounwind {
+  %spins = load i64, ptr @spins
+  br label %spin
+spin:
+  %s = phi i64 [ 0, %0 ], [ %s.next, %again ]
+  %p = load atomic i32, ptr @pending acquire, align 4
+  %over = icmp eq i32 %p, 0
+  br i1 %over, label %done, label %again
+again:
+  PAUSE
+  %s.next = add i64 %s, 1
+  %more = icmp slt i64 %s.next, %spins
+  br i1 %more, label %spin, label %sleep
+sleep:
+  store atomic i32 1, ptr @caller_sleeps seq_cst, align 4
+  br label %look
+look:
+  %p2 = load atomic i32, ptr @pending seq_cst, align 4
+  %over2 = icmp eq i32 %p2, 0
+  br i1 %over2, label %woken, label %block
+block:
+  call void @futex_wait(ptr @pending, i32 %p2)
+  br label %look
+woken:
+  store atomic i32 0, ptr @caller_sleeps seq_cst, align 4
+  br label %done
+done:
+  ret void
+}
+
+define void @dp_parallel(i64 %tasks, ptr %body, ptr %context) nounwind {
+  %state = call ptr @state()
+  %depth = load i64, ptr %state
+  %wanted = load atomic i64, ptr @wanted monotonic, align 8
+  %single = icmp slt i64 %wanted, 2
+  %few = icmp slt i64 %tasks, 2
+  %many = icmp sgt i64 %tasks, 2147483647
+  %inside = icmp ne i64 %depth, 0
+  %a = or i1 %single, %few
+  %b = or i1 %many, %inside
+  %plain = or i1 %a, %b
+  br i1 %plain, label %serially, label %try
+try:
+  %swap = cmpxchg ptr @busy, i32 0, i32 1 seq_cst seq_cst, align 4
+  %won = extractvalue { i32, i1 } %swap, 1
+  br i1 %won, label %ours, label %serially
+serially:
+  call void @serial(ptr %state, i64 %tasks, ptr %body, ptr %context)
+  ret void
+ours:
+  %have = load i64, ptr @started
+  %need = sub i64 %wanted, 1
+  %lacking = icmp slt i64 %have, %need
+  br i1 %lacking, label %begin, label %publish
+begin:
+  call void @start()
+  br label %publish
+publish:
+  store atomic ptr %body, ptr @job.body monotonic, align 8
+  store atomic ptr %context, ptr @job.context monotonic, align 8
+  store atomic i64 %tasks, ptr @job.tasks monotonic, align 8
+  %count = trunc i64 %tasks to i32
+  store atomic i32 %count, ptr @pending monotonic, align 4
+  store i64 1, ptr %state
+  %w = load atomic i64, ptr @word monotonic, align 8
+  %g = lshr i64 %w, 32
+  %g1 = add i64 %g, 1
+  %gen = and i64 %g1, 4294967295
+  %high = shl i64 %gen, 32
+  %new = or i64 %high, %tasks
+  %old = atomicrmw xchg ptr @word, i64 %new seq_cst, align 8
+  %sleepers = load atomic i32, ptr @sleepers seq_cst, align 4
+  %some = icmp sgt i32 %sleepers, 0
+  br i1 %some, label %wake, label %join
+wake:
+  %others = sub i32 %count, 1
+  %fewer = icmp slt i32 %others, %sleepers
+  %call = select i1 %fewer, i32 %others, i32 %sleepers
+  %generation.at = getelementptr i8, ptr @word, i64 4
+  call void @futex_wake(ptr %generation.at, i32 %call)
+  br label %join
+join:
+  %ran = call i32 @work(i64 %gen, ptr %body, ptr %context, i64 %tasks, i64 0)
+  %before = atomicrmw sub ptr @pending, i32 %ran seq_cst, align 4
+  %over = icmp eq i32 %before, %ran
+  br i1 %over, label %done, label %wait
+wait:
+  call void @finish()
+  br label %done
+done:
+  store i64 0, ptr %state
+  store atomic i32 0, ptr @busy release, align 4
+  ret void
+}
+
+; Set the number of threads: the workers there are leave, new ones come at the next job.
+define i64 @dp_set_threads(i64 %n) nounwind {
+  br label %try
+try:
+  %swap = cmpxchg ptr @busy, i32 0, i32 1 seq_cst seq_cst, align 4
+  %won = extractvalue { i32, i1 } %swap, 1
+  br i1 %won, label %ours, label %yield
+yield:
+  %y = call i32 @sched_yield()
+  br label %try
+ours:
+  store atomic i32 1, ptr @quit seq_cst, align 4
+  %w = load atomic i64, ptr @word monotonic, align 8
+  %new = add i64 %w, 4294967296
+  %old = atomicrmw xchg ptr @word, i64 %new seq_cst, align 8
+  %generation.at = getelementptr i8, ptr @word, i64 4
+  call void @futex_wake(ptr %generation.at, i32 2147483647)
+  br label %look
+look:
+  %have = load i64, ptr @started
+  %any = icmp sgt i64 %have, 0
+  br i1 %any, label %join, label %done
+join:
+  %last = sub i64 %have, 1
+  %slot = getelementptr i64, ptr @threads, i64 %last
+  %thread = load i64, ptr %slot
+  %code = call i32 @pthread_join(i64 %thread, ptr null)
+  store i64 %last, ptr @started
+  br label %look
+done:
+  store atomic i32 0, ptr @quit seq_cst, align 4
+  store atomic i64 %n, ptr @wanted seq_cst, align 8
+  store atomic i32 0, ptr @busy release, align 4
+  ret i64 %n
+}
+
+define void @dp_set_spins(i64 %n) nounwind {
+  store i64 %n, ptr @spins
+  ret void
+}
+
+; %n turns of the spin loop, to measure it.
+define void @dp_spin(i64 %n) nounwind {
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %0 ], [ %next, %loop ]
+  %w = load atomic i64, ptr @word acquire, align 8
+  PAUSE
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %n
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+
+; In the child of a fork: the workers are not here, nor whoever held the pool.
+define void @dp_reset() nounwind {
+  store i64 0, ptr @started
+  store i32 0, ptr @quit
+  store i32 0, ptr @sleepers
+  store i32 0, ptr @caller_sleeps
+  store i32 0, ptr @pending
+  %w = load i64, ptr @word
+  %high = and i64 %w, -4294967296
+  %new = add i64 %high, 4294967296
+  store i64 %new, ptr @word
+  store atomic i32 0, ptr @busy seq_cst, align 4
+  %state = call ptr @state()
+  store i64 0, ptr %state
+  ret void
+}
+
+define i64 @dp_started() nounwind {
+  %n = load atomic i64, ptr @started monotonic, align 8
+  ret i64 %n
+}
+"""
+
+EXPORTS = (
+    "dp_parallel", "dp_scratch", "dp_num_threads", "dp_init", "dp_set_threads", "dp_set_spins",
+    "dp_spin", "dp_reset", "dp_started",
+)  # fmt: skip
+
+# The signals 4, 5, 7, 8 and 11 of Linux are not blocked.
+_SIGNAL_MASK = -1 - sum(1 << (number - 1) for number in (4, 5, 7, 8, 11))
+
+
+def text(triple: str) -> str:
+    """The pool's module: with threads on Linux, without elsewhere."""
+    machine, _, system = triple.partition("-")
+    if "linux" not in system or machine not in _FUTEX:
+        return _SERIAL + _COMMON
+    declaration, pause = _PAUSE[machine]
+    written = _PARALLEL
+    # PAUSE is a part of PAUSE_DECLARATION's name, which therefore goes first.
+    for name, value in (
+        ("PAUSE_DECLARATION", declaration),
+        ("PAUSE", pause),
+        ("FUTEX", str(_FUTEX[machine])),
+        ("SIGNAL_MASK", str(_SIGNAL_MASK)),
+        ("MAX_THREADS", str(MAX_THREADS)),
+    ):
+        written = written.replace(name, value)
+    return written + _COMMON
