@@ -1,0 +1,46 @@
+# What a person types. Each target makes the virtual environment it needs, from Python and pip alone;
+# diptych itself runs from the tree.
+VENV ?= .venv
+BENCH ?= .venv-bench
+PYTHON ?=
+export PYTHON
+
+DIPTYCH = PYTHONPATH=src $(VENV)/bin/python -m diptych
+
+.PHONY: help demo test lint bench docs venv clean
+
+help:
+	@echo "make demo    train the digits classifier in examples/ with diptych run"
+	@echo "make test    run the tests"
+	@echo "make lint    ruff, mypy, the layering and file-size rules"
+	@echo "make bench   install the peers in $(BENCH) and time the benchmarks on every engine"
+	@echo "make docs    build the documentation site in site/"
+
+venv:
+	@tools/venv.sh $(VENV) demo scipy dev
+
+demo: venv
+	@mkdir -p out
+	$(DIPTYCH) run examples/digits_mlp.py --plot out/digits_loss.png
+
+test: venv
+	$(VENV)/bin/python -m pytest -q $(TESTS)
+
+lint: venv
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest -q tests/test_layering.py tests/test_file_size.py tests/test_docs.py
+
+bench: venv
+	@tools/venv.sh $(BENCH) -- torch tensorflow-cpu jax
+	@mkdir -p out
+	$(DIPTYCH) bench --peers $(BENCH)/bin/python --json out/bench.json --chart out/bench.png $(CASES) benchmarks/spine_*.py
+
+docs:
+	@tools/venv.sh .venv-docs docs
+	PYTHONPATH=src .venv-docs/bin/python tools/docs.py
+	.venv-docs/bin/mkdocs build --strict
+
+clean:
+	rm -rf out site build dist

@@ -1,0 +1,1 @@
+"""Small packages that programs import beside the frameworks; none is written yet."""
