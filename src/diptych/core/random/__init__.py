@@ -1,0 +1,1 @@
+"""Random streams: the generators of PyTorch and TensorFlow, and their transforms, in NumPy."""
