@@ -134,10 +134,14 @@ class Module:
 
 
 class Loop:
-    """A loop being written: ``index``, the carried values, and after it their ``results``."""
+    """A loop being written: ``index``, the carried values, and after it their ``results``.
 
-    def __init__(self, index: Value, carried: list[Value]) -> None:
+    ``step`` may be set in the body, where it is not known before.
+    """
+
+    def __init__(self, index: Value, step: Value | int, carried: list[Value]) -> None:
         self.index = index
+        self.step = step
         self.carried = carried
         self.following: list[Value] = carried
         self.results: list[Value] = carried
@@ -462,9 +466,9 @@ class Function:
         self.block(body)
         holes = range(len(self._lines), len(self._lines) + 1 + len(carried))
         index = self.emit(stop.type, "phi", "i")
-        loop = Loop(index, [self.emit(value.type, "phi", "c") for value in carried])
+        loop = Loop(index, step, [self.emit(value.type, "phi", "c") for value in carried])
         yield loop
-        following = self.add(index, step)
+        following = self.add(index, loop.step)
         again, end = self.compare("slt", following, stop), self.label
         self.branch(again, body, after)
         starts, nexts = [first, *carried], [following, *loop.following]

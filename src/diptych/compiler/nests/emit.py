@@ -1,0 +1,34 @@
+"""The door of this room: a nest and a target to a unit of code."""
+
+from __future__ import annotations
+
+import hashlib
+
+from diptych.compiler.nests.evaluation import supported as expression_supported
+from diptych.compiler.nests.rows import RowKernel
+from diptych.compiler.target import Target
+from diptych.compiler.unit import CodeUnit
+from diptych.loops.nest import ColumnNest, Nest
+
+
+def supported(nest: Nest, target: Target) -> bool:
+    """Whether ``nest`` can be compiled; else the engine evaluates it with NumPy."""
+    if any(operand.dtype.is_complex for operand in nest.operands):
+        return False
+    return all(expression_supported(root, target) for root in nest.roots())
+
+
+def unit(nest: Nest, target: Target) -> CodeUnit:
+    """The kernel of ``nest``: ``void name(const i64 *desc, ptr *ptrs)``, inputs first.
+
+    The descriptor comes from ``loops.layout.descriptor``.
+    """
+    text = nest.text()
+    name = "nest_" + hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def write() -> str:
+        if isinstance(nest, ColumnNest):
+            raise NotImplementedError("compiler.nests: ColumnNest")
+        return RowKernel(nest, target, name).text()
+
+    return CodeUnit(name, (("kind", "nest"), ("nest", text)), write)
