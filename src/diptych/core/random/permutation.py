@@ -21,31 +21,37 @@ def forward_shuffle(targets: Array) -> Array:
     count = targets.size
     if count <= _SMALL:
         return _one_by_one(targets.tolist())
-    index = np.arange(count, dtype=np.int64)
+    # One block for all temporaries: fresh pages would cost more than the work.
+    index, place, time, previous, origin = np.empty((5, count), np.int64)
+    index[...] = np.arange(count)
     # One sort groups the swaps by target, each group in order of time.
-    ordered = np.sort(targets.astype(np.int64) << 32 | index)
-    target, time = ordered >> 32, ordered & 0xFFFFFFFF
-    follows = np.empty(count, bool)  # the group's earlier swap is the neighbour on the left
-    follows[0] = False
-    np.equal(target[1:], target[:-1], out=follows[1:])
-    previous = np.full(count, -1, np.int64)  # of each swap: the earlier one with its target
-    at = np.flatnonzero(follows)
-    previous[time[at]] = time[at - 1]
-    # The last swap aimed at place p before p's own turn; p's own swap may be in its group, last.
-    origin = index.copy()
-    last = np.append(target[1:] != target[:-1], True)
-    place, when = target[last], time[last]
-    own = when == place
-    when[own] = previous[place[own]]
-    linked = when >= 0
-    origin[place[linked]] = when[linked]
+    np.left_shift(targets, 32, out=place, dtype=np.int64)
+    place |= index
+    place.sort()
+    np.bitwise_and(place, 0xFFFFFFFF, out=time)
+    place >>= 32
+    # Of each swap: the earlier one with its target, its left neighbour here, or itself for none.
+    earlier = origin
+    same = place[1:] == place[:-1]
+    np.subtract(time[1:], time[:-1], out=earlier[1:])
+    earlier[0] = 0
+    earlier[1:] *= same
+    np.subtract(time, earlier, out=earlier)
+    previous[time] = earlier
+    # Of each place: the last swap aimed at it before its turn, or itself for none. Groups are in
+    # order of time, so the last one written stays; a swap with itself (a few) does not count.
+    origin[...] = index
+    origin[place] = time
+    own = np.flatnonzero(targets == index)
+    origin[own] = previous[own]
+    further = time
     while True:
-        further = origin[origin]
+        np.take(origin, origin, out=further, mode="clip")
         if np.array_equal(further, origin):
             break
-        origin = further
+        origin, further = further, origin
     # origin[i] is now what lies at place i in its turn.
-    return np.where(previous >= 0, origin[previous], targets)
+    return np.where(previous == index, targets, origin.take(previous))
 
 
 def _one_by_one(targets: list[int]) -> Array:

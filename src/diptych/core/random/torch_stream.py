@@ -357,7 +357,9 @@ def randperm(generator: Generator, n: int, dtype: DType = dtypes.int64) -> Array
     targets = np.arange(n, dtype=np.uint32)
     if n > 1:
         remaining = np.arange(n, 1, -1, dtype=np.uint32)
-        targets[:-1] += generator.bits(n - 1) % remaining
+        draws = generator.bits(n - 1)
+        draws %= remaining
+        targets[:-1] += draws
     return _store(forward_shuffle(targets), dtype)
 
 

@@ -1,0 +1,104 @@
+"""Buffers: memory that tensors share, with an address taken once and a version counter."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+ALIGNMENT = 64
+
+
+class Allocator(Protocol):
+    """What the runtime installs to hand out memory."""
+
+    def allocate(self, nbytes: int) -> tuple[int, Any]:
+        """A 64-byte aligned block of at least ``nbytes``: its address and the object that owns it."""
+
+    def release(self, nbytes: int, address: int, memory: Any) -> None:
+        """Take a block of :meth:`allocate` back; nothing refers to it any more."""
+
+
+class PlainAllocator:
+    """Fresh NumPy memory each time: what serves where no runtime is installed."""
+
+    def allocate(self, nbytes: int) -> tuple[int, Any]:
+        raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+        address = raw.__array_interface__["data"][0]
+        skip = -address % ALIGNMENT
+        return address + skip, raw[skip:]
+
+    def release(self, nbytes: int, address: int, memory: Any) -> None:
+        """Nothing to do: the memory goes with its owner."""
+
+
+class Buffer:
+    """Memory shared by tensors: ``address``, ``nbytes``, its owner ``memory``, and ``version``.
+
+    ``version`` counts in-place changes through any view; the tape compares it to notice that a
+    value it saved was overwritten. ``memory`` supports the buffer protocol and starts at ``address``.
+    """
+
+    __slots__ = ("__weakref__", "address", "memory", "nbytes", "version", "writable")
+
+    def __init__(self, address: int, nbytes: int, memory: Any, writable: bool = True) -> None:
+        self.address = address
+        self.nbytes = nbytes
+        self.memory = memory
+        self.version = 0
+        self.writable = writable
+
+
+class PooledBuffer(Buffer):
+    """A buffer whose block goes back to the allocator when the last tensor lets go of it."""
+
+    __slots__ = ("release",)
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+        self.version = 0
+        self.writable = True
+        self.release = installed.release
+        self.address, self.memory = installed.allocate(nbytes)
+
+    def __del__(self) -> None:
+        try:
+            self.release(self.nbytes, self.address, self.memory)
+        except (AttributeError, TypeError):
+            pass  # the allocation failed, or the interpreter is shutting down
+
+
+installed: Allocator = PlainAllocator()
+
+
+def install(allocator: Allocator) -> None:
+    """Make ``allocator`` serve all buffers from now on."""
+    global installed
+    installed = allocator
+
+
+def of_array(array: np.ndarray[Any, Any]) -> Buffer:
+    """A buffer over the memory that ``array`` spans, without a copy; its address is the lowest byte."""
+    interface = array.__array_interface__
+    address, read_only = interface["data"]
+    lowest = highest = 0
+    for extent, stride in zip(array.shape, array.strides, strict=True):
+        if extent:
+            reach = (extent - 1) * stride
+            lowest, highest = lowest + min(reach, 0), highest + max(reach, 0)
+    nbytes = highest - lowest + array.itemsize if array.size else 0
+    if lowest == 0 and array.flags.c_contiguous:
+        memory: Any = array.reshape(-1).view(np.uint8) if array.size else np.empty(0, np.uint8)
+    else:
+        memory = np.asarray(_Span(array, address + lowest, nbytes, read_only))
+    return Buffer(address + lowest, nbytes, memory, writable=not read_only)
+
+
+class _Span:
+    """The bytes that a strided array covers, as NumPy's array interface; keeps the array alive."""
+
+    def __init__(self, owner: Any, address: int, nbytes: int, read_only: bool) -> None:
+        self.owner = owner
+        self.__array_interface__ = {
+            "shape": (nbytes,), "typestr": "|u1", "data": (address, read_only), "version": 3,
+        }  # fmt: skip

@@ -1,0 +1,8 @@
+"""Imports every file that declares operations, so that the registry is whole."""
+
+from diptych.ops import arithmetic as arithmetic
+from diptych.ops import comparison as comparison
+from diptych.ops import movement as movement
+from diptych.ops import reduction as reduction
+from diptych.ops import select as select
+from diptych.ops import transcendental as transcendental
