@@ -1,0 +1,1 @@
+"""Contractions: blocked matrix products with an epilogue, as LLVM IR text."""

@@ -1,0 +1,163 @@
+"""Sizes: the register tile per target, and how a product is cut into blocks and tasks.
+
+Every number here follows from the shapes and the target, never from the number of threads: the
+cuts decide in which order partial sums are added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diptych.compiler.contraction.spec import LLVM_TYPES, Contraction
+from diptych.compiler.target import Target
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The register tile: ``rows`` x ``vectors * lanes`` accumulators of LLVM type ``acc``.
+
+    ``unit`` is what one step along k consumes of an operand: an element of the computing type, or
+    (``pairs``) two bfloat16 in 32 bits. Packed A keeps ``a_width`` rows together (``rows`` rounded up
+    to a power of two, which the transposing network needs).
+    """
+
+    rows: int
+    vectors: int
+    lanes: int
+    acc: str
+    pairs: bool
+
+    @property
+    def width(self) -> int:
+        return self.vectors * self.lanes
+
+    @property
+    def a_width(self) -> int:
+        return 1 << (self.rows - 1).bit_length()
+
+    @property
+    def unit(self) -> str:
+        return "i32" if self.pairs else self.acc
+
+    @property
+    def unit_bytes(self) -> int:
+        return 8 if self.acc == "double" else 4
+
+    @property
+    def step(self) -> int:
+        """Elements along k in one unit."""
+        return 2 if self.pairs else 1
+
+
+def tile_for(contraction: Contraction, target: Target) -> Tile:
+    """The register tile of this contraction on this target.
+
+    8 x 3 vectors leave 8 of AVX-512's 32 registers for B and the broadcast of A; 6 x 2 and 4 x 3 fill
+    16 registers. Each has at least the 8 independent sums that hide the latency of an FMA.
+    """
+    acc = LLVM_TYPES[contraction.accumulator.name]
+    lanes = target.lanes(contraction.accumulator.itemsize)
+    pairs = contraction.uses_pairs(target)
+    if target.vector_bytes == 64:
+        return Tile(8, 3, lanes, acc, pairs)
+    if target.vector_bytes == 32:
+        return Tile(6, 2, lanes, acc, pairs)
+    return Tile(4, 3, lanes, acc, pairs)
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """How one product is cut: see the slots of the same names in ``descriptor``."""
+
+    pack_a: bool
+    pack_b: bool
+    panel: int
+    block_m: int
+    block_n: int
+    block_k: int
+    round_batch: int
+    round_n: int
+    columns_first: bool
+    parallel: bool
+    group: int
+    pack_group: int
+    pack_units: int
+
+
+PARALLEL_FLOPS = 3_000_000  # below this the pool costs more than the second core gains
+_ROUND_BYTES = 16 << 20  # packed B of one round: it should stay in the last-level cache
+_UNITS = 256  # units of k in a block: a panel of B about fills the L1 cache
+
+
+def up(a: int, b: int) -> int:
+    """``a`` divided by ``b``, rounded up."""
+    return -(-a // b)
+
+
+def even(total: int, most: int, multiple: int) -> int:
+    """The size of equal pieces of at most about ``most``, a multiple of ``multiple``."""
+    pieces = max(1, up(total, most))
+    return max(multiple, up(up(total, pieces), multiple) * multiple)
+
+
+def panel_for(columns: int, tile: Tile) -> int:
+    """Columns of a panel: the widest, unless a narrower one wastes less at the edge.
+
+    One vector alone is bound by the loads of A, hence its weight.
+    """
+    weight = {vectors: max(float(vectors), 1.2) for vectors in range(1, tile.vectors + 1)}
+
+    def cost(vectors: int) -> float:
+        whole, rest = divmod(up(columns, tile.lanes), vectors)
+        return whole * weight[vectors] + (weight[rest] if rest else 0)
+
+    best = min(range(tile.vectors, 0, -1), key=cost)
+    return best * tile.lanes
+
+
+def blocking(
+    m: int,
+    n: int,
+    k: int,
+    batch: int,
+    tile: Tile,
+    pack_a: bool,
+    pack_b: bool,
+) -> Blocking:
+    """Cut a product of these extents (the register tile's m and n) into rounds, blocks and tasks."""
+    units = up(k, tile.step)
+    panel = panel_for(n, tile)
+    block_k = even(units, _UNITS, 8) if units > 1.5 * _UNITS else max(1, units)
+    column_bytes = max(1, units * tile.unit_bytes)
+    round_n = n if not pack_b else even(n, max(panel, _ROUND_BYTES // column_bytes), panel)
+    per_item = up(n, tile.lanes) * tile.lanes * column_bytes
+    round_batch = batch if not pack_b else max(1, min(batch, _ROUND_BYTES // per_item))
+    parallel = 2.0 * m * n * max(k, 1) * batch >= PARALLEL_FLOPS
+    block_m, block_n = even(m, 128, tile.rows), even(round_n, 1024, panel)
+    # Blocks enough for the pool: halve the longer side until there are eight of them.
+    while parallel:
+        blocks = up(m, block_m) * up(round_n, block_n) * round_batch
+        tall = block_m >= block_n if not pack_a else block_m > 64
+        if blocks >= 8:
+            break
+        if tall and block_m > tile.rows:
+            block_m = even(m, max(tile.rows, block_m // 2), tile.rows)
+        elif block_n > panel:
+            block_n = even(round_n, max(panel, block_n // 2), panel)
+        elif block_m > tile.rows:
+            block_m = even(m, max(tile.rows, block_m // 2), tile.rows)
+        else:
+            break
+    blocks = up(m, block_m) * up(round_n, block_n) * round_batch
+    block_flops = 2.0 * block_m * block_n * max(k, 1)
+    group = max(1, min(int(1e6 / block_flops) + 1, up(blocks, 8))) if parallel else max(1, blocks)
+    pack_units = max(tile.lanes, even(units, 64, tile.lanes))
+    pieces = up(max(1, units), pack_units) * round_batch
+    return Blocking(
+        pack_a, pack_b, panel, block_m, block_n, block_k, round_batch, round_n,
+        columns_first=block_n * block_k * tile.unit_bytes <= (512 << 10) and not pack_a,
+        parallel=parallel,
+        group=group,
+        pack_group=max(1, up(pieces, 16)) if parallel else max(1, pieces),
+        pack_units=pack_units,
+    )  # fmt: skip

@@ -1,0 +1,313 @@
+"""Chooses the kernel for a contraction of given extents and strides, and writes its descriptor.
+
+The faces of one product: C may be stored along either axis, and A and B may be exchanged (C^T = B^T
+A^T). The planner picks the form in which little has to be packed, then the cuts. It runs once for each
+plan of the evaluator, in Python, and costs microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, tile_for, up
+from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Slot
+from diptych.compiler.contraction.driver import STACK_BYTES, DriverWriter
+from diptych.compiler.contraction.epilogue import Transposed
+from diptych.compiler.contraction.spec import LLVM_TYPES, Contraction, Store
+from diptych.compiler.llvm.writer import Module
+from diptych.compiler.target import Target
+from diptych.compiler.unit import CodeUnit
+
+LARGEST = 1 << 31  # extents must stay below this
+_INDEX_LIMIT = 1 << 62
+
+
+@dataclass(frozen=True)
+class Strided:
+    """Strides of a matrix operand in elements: over rows, over columns, over the batch dimensions."""
+
+    row: int
+    col: int
+    batch: tuple[int, ...] = ()
+
+    @property
+    def transposed(self) -> Strided:
+        return Strided(self.col, self.row, self.batch)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One product: extents, and the strides of A, B, C and the epilogue's operands."""
+
+    m: int
+    n: int
+    k: int
+    a: Strided
+    b: Strided
+    c: Strided
+    operands: tuple[Strided, ...] = ()
+    batch: tuple[int, ...] = ()
+    exchanged: bool = False  # whether a is the caller's second operand
+
+    def transposed(self) -> Problem:
+        """The same product as C^T = B^T A^T."""
+        return replace(
+            self,
+            m=self.n,
+            n=self.m,
+            a=self.b.transposed,
+            b=self.a.transposed,
+            c=self.c.transposed,
+            operands=tuple(operand.transposed for operand in self.operands),
+            exchanged=not self.exchanged,
+        )
+
+
+def plan(
+    contraction: Contraction,
+    m: int,
+    n: int,
+    k: int,
+    a: Strided,
+    b: Strided,
+    c: Strided,
+    operands: Sequence[Strided] = (),
+    batch: Sequence[int] = (),
+    *,
+    target: Target,
+) -> tuple[CodeUnit, list[int]]:
+    """The kernel and its descriptor for one product of these extents and strides.
+
+    Pointers: A, B, the epilogue's operands in the order of the stages, C. C must not overlap the others.
+    """
+    problem = Problem(m, n, k, a, b, c, tuple(operands), tuple(batch))
+    _check(contraction, problem)
+    problem = _merge_batch(problem)
+    if problem.c.col != 1 and problem.n > 1 and (problem.c.row == 1 or problem.m == 1):
+        problem, contraction = problem.transposed(), _transposed(contraction)
+    store = Store.ROW if problem.c.col == 1 or problem.n == 1 else Store.STRIDED
+    tile = tile_for(contraction, target)
+    forms = [_form(problem, contraction, tile, target, store)]
+    if store is Store.ROW:
+        other = replace(contraction, dtype_a=contraction.dtype_b, dtype_b=contraction.dtype_a)
+        forms.append(_form(problem.transposed(), other, tile, target, Store.COLUMN))
+    form = min(forms, key=lambda candidate: candidate.cost)
+    return tile_unit(form.contraction, form.store, target), _descriptor(form, tile)
+
+
+def tile_unit(contraction: Contraction, store: Store, target: Target) -> CodeUnit:
+    """The kernel built on the register tile; ``contraction`` in the tile's order of A and B."""
+    name = "contraction"
+
+    def text() -> str:
+        module = Module("contraction " + " ".join("=".join(part) for part in contraction.key()))
+        DriverWriter(module, name, contraction, store, target).write()
+        return module.text()
+
+    key = (("kernel", "contraction.tile"), *contraction.key(), ("store", store.value))
+    return CodeUnit(name, key, text)
+
+
+# -- preparation ------------------------------------------------------------------------------------
+
+
+def _check(contraction: Contraction, problem: Problem) -> None:
+    """Refuse what the kernel's arithmetic cannot hold."""
+    extents = {"m": problem.m, "n": problem.n, "k": problem.k}
+    extents |= {f"batch[{i}]": extent for i, extent in enumerate(problem.batch)}
+    for name, extent in extents.items():
+        if not 0 <= extent < LARGEST:
+            raise ValueError(f"contraction: {name} is {extent}; extents go from 0 to 2**31 - 1")
+    wanted, given = len(contraction.operands), len(problem.operands)
+    if wanted != given:
+        raise ValueError(
+            f"contraction: the epilogue has {wanted} operands, strides were given for {given}"
+        )
+    for name, strided in [("a", problem.a), ("b", problem.b), ("c", problem.c)] + [
+        (f"operand {i}", operand) for i, operand in enumerate(problem.operands)
+    ]:
+        if len(strided.batch) not in (0, len(problem.batch)):
+            raise ValueError(
+                f"contraction: {name} has {len(strided.batch)} batch strides for "
+                f"{len(problem.batch)} batch dimensions; give one for each, 0 to broadcast"
+            )
+
+
+def _transposed(contraction: Contraction) -> Contraction:
+    """The structure of C^T = B^T A^T when it is C^T that is stored by rows."""
+    turned = [Transposed(stage) for stage in contraction.epilogue]
+    return replace(
+        contraction,
+        dtype_a=contraction.dtype_b,
+        dtype_b=contraction.dtype_a,
+        epilogue=tuple(turned),
+    )
+
+
+def _merge_batch(problem: Problem) -> Problem:
+    """Fold batch dimensions together, and into m where B does not change, as far as strides allow."""
+    matrices = [problem.a, problem.b, problem.c, *problem.operands]
+    columns = [list(x.batch) or [0] * len(problem.batch) for x in matrices]
+    dims = [
+        (extent, [column[i] for column in columns])
+        for i, extent in enumerate(problem.batch)
+        if extent != 1
+    ]
+    merged: list[tuple[int, list[int]]] = []
+    for extent, strides in dims:
+        if merged and all(
+            outer == inner * extent for outer, inner in zip(merged[-1][1], strides, strict=True)
+        ):
+            merged[-1] = (merged[-1][0] * extent, strides)
+        else:
+            merged.append((extent, strides))
+    m = problem.m
+    rows = [x.row for x in matrices]
+    if merged and merged[-1][1][1] == 0:  # B is the same for all: its rows are more rows of A
+        extent, strides = merged[-1]
+        fits = (
+            all(s == row * m for i, (s, row) in enumerate(zip(strides, rows, strict=True)) if i != 1)
+            or m == 1
+        )
+        if fits and extent * m < LARGEST:
+            rows = [s if m == 1 and i != 1 else row
+                    for i, (s, row) in enumerate(zip(strides, rows, strict=True))]  # fmt: skip
+            m *= extent
+            merged.pop()
+    if len(merged) > BATCH_DIMS:
+        raise NotImplementedError(
+            f"contraction: {len(merged)} batch dimensions that do not merge; at most {BATCH_DIMS}"
+        )
+    made = [
+        Strided(row, x.col, tuple(strides[i] for _, strides in merged))
+        for i, (x, row) in enumerate(zip(matrices, rows, strict=True))
+    ]
+    return Problem(
+        m, problem.n, problem.k, made[0], made[1], made[2], tuple(made[3:]),
+        tuple(extent for extent, _ in merged),
+    )  # fmt: skip
+
+
+# -- the form of a product --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to compute a product, and an estimate of its nanoseconds on one thread."""
+
+    problem: Problem
+    contraction: Contraction
+    store: Store
+    cuts: Blocking
+    cost: float
+
+
+def _form(
+    problem: Problem, contraction: Contraction, tile: Tile, target: Target, store: Store
+) -> Form:
+    m, n, k = problem.m, problem.n, problem.k
+    count = 1
+    for extent in problem.batch:
+        count *= extent
+    pack_a, pack_b = _packs(problem, contraction, tile, target)
+    cuts = blocking(m, n, k, count, tile, pack_a, pack_b)
+    units, lanes = max(1, up(k, tile.step)), tile.lanes
+    full, rest = divmod(up(max(n, 1), lanes), cuts.panel // lanes)
+    cycles = {1: 4.6, 2: 8.0, 3: 12.0}
+    per_row_of_tiles = full * cycles[cuts.panel // lanes] + (cycles[rest] if rest else 0)
+    tiles = up(max(m, 1), tile.rows) * (full + (1 if rest else 0))
+    cost = up(max(m, 1), tile.rows) * per_row_of_tiles * units + 40 * tiles
+    if store is Store.COLUMN:
+        cost += 60 * tiles
+    if pack_b:
+        cost += units * n * (0.35 if problem.b.col == 1 else 0.6) + 100
+    if pack_a:
+        cost += units * m * (0.35 if problem.a.row == 1 else 0.6)
+    return Form(problem, contraction, store, cuts, cost * count / 4.0)
+
+
+def _packs(
+    problem: Problem, contraction: Contraction, tile: Tile, target: Target
+) -> tuple[bool, bool]:
+    """Whether A and B must, or should, be packed."""
+    m, n, k = problem.m, problem.n, problem.k
+    computing = tile.acc
+    a_plain = LLVM_TYPES[contraction.dtype_a.name] == computing
+    b_plain = LLVM_TYPES[contraction.dtype_b.name] == computing
+    if tile.pairs:
+        a_plain, b_plain = problem.a.col == 1 and k % 2 == 0, False
+    size = contraction.dtype_a.itemsize
+    pack_b = not b_plain or problem.b.col != 1
+    if not pack_b and (target.vector_bytes < 64 and n % tile.lanes):
+        pack_b = True
+    if not pack_b and m > 16 * tile.rows and k * n * size > (256 << 10):
+        pack_b = True
+    # Rows far apart share few cache sets and pages: worth a copy once enough columns use it.
+    pack_a = not a_plain or (n > 4 * tile.width and m * k * size > (1 << 20))
+    if not pack_a and problem.a.col != 1 and problem.a.row != 1 and n > 2 * tile.width:
+        pack_a = True
+    return pack_a, pack_b
+
+
+def _descriptor(form: Form, tile: Tile) -> list[int]:
+    """The words of ``descriptor.Slot``, then those of the epilogue's operands."""
+    problem, cuts = form.problem, form.cuts
+    d = [0] * (Slot.OPERANDS + OPERAND_WORDS * len(problem.operands))
+    units = up(problem.k, tile.step)
+    swapped = form.store is Store.COLUMN
+    d[Slot.M : Slot.UNITS + 1] = [problem.m, problem.n, problem.k, units]
+    d[Slot.A_ROW], d[Slot.A_COL] = problem.a.row, problem.a.col
+    d[Slot.B_ROW], d[Slot.B_COL] = problem.b.row, problem.b.col
+
+    def oriented(strided: Strided) -> tuple[int, int]:
+        return (strided.col, strided.row) if swapped else (strided.row, strided.col)
+
+    def padded(values: Sequence[int], fill: int) -> list[int]:
+        return [fill] * (BATCH_DIMS - len(values)) + list(values)
+
+    cross, along = oriented(problem.c)
+    d[Slot.C_CROSS], d[Slot.C_ALONG] = cross, 1 if form.store is not Store.STRIDED else along
+    d[Slot.BATCH : Slot.A_BATCH] = padded(problem.batch, 1)
+    d[Slot.A_BATCH : Slot.B_BATCH] = padded(problem.a.batch, 0)
+    d[Slot.B_BATCH : Slot.C_BATCH] = padded(problem.b.batch, 0)
+    d[Slot.C_BATCH : Slot.COUNT] = padded(problem.c.batch, 0)
+    count = 1
+    for extent in problem.batch:
+        count *= extent
+    d[Slot.COUNT] = count if problem.m and problem.n else 0
+    d[Slot.A_POINTER], d[Slot.B_POINTER] = int(problem.exchanged), int(not problem.exchanged)
+    d[Slot.PACK_A], d[Slot.PACK_B] = int(cuts.pack_a), int(cuts.pack_b)
+    d[Slot.PANEL] = cuts.panel
+    d[Slot.BLOCK_M], d[Slot.BLOCK_N], d[Slot.BLOCK_K] = cuts.block_m, cuts.block_n, cuts.block_k
+    d[Slot.ROUND_BATCH], d[Slot.ROUND_N] = cuts.round_batch, max(1, cuts.round_n)
+    d[Slot.COLUMNS_FIRST], d[Slot.PARALLEL] = int(cuts.columns_first), int(cuts.parallel)
+    d[Slot.GROUP], d[Slot.PACK_GROUP] = cuts.group, cuts.pack_group
+    d[Slot.PACK_UNITS] = cuts.pack_units
+    shared, private, partial = _rooms(form, tile, units)
+    d[Slot.SHARED_BYTES], d[Slot.PRIVATE_BYTES] = shared, private
+    d[Slot.CALLER_BYTES] = 0 if cuts.parallel else private
+    d[Slot.PARTIAL_OFFSET] = partial
+    d[Slot.STACK] = int(shared + d[Slot.CALLER_BYTES] <= STACK_BYTES)
+    for index, operand in enumerate(problem.operands):
+        at = Slot.OPERANDS + OPERAND_WORDS * index
+        d[at : at + OPERAND_WORDS] = [*oriented(operand), *padded(operand.batch, 0)]
+    return [int(word) for word in d]
+
+
+def _rooms(form: Form, tile: Tile, units: int) -> tuple[int, int, int]:
+    """Bytes of packed B, bytes of a task's own room, and where its partial sums start (-1: in C)."""
+    cuts, unit = form.cuts, tile.unit_bytes
+    pitch = up(cuts.round_n, tile.lanes) * tile.lanes
+    shared = cuts.round_batch * pitch * units * unit if cuts.pack_b else 0
+    packed_a = 0
+    if cuts.pack_a:
+        packed_a = up(cuts.block_m, tile.rows) * tile.a_width * min(cuts.block_k, max(1, units)) * unit
+    in_c = (
+        form.contraction.dtype_out is form.contraction.accumulator and form.store is not Store.STRIDED
+    )
+    if in_c or cuts.block_k >= units:
+        return up(shared, 64) * 64, up(packed_a, 64) * 64, -1
+    offset = up(packed_a, 64) * 64
+    partial = cuts.block_m * cuts.block_n * form.contraction.accumulator.itemsize
+    return up(shared, 64) * 64, offset + up(partial, 64) * 64, offset
