@@ -1,8 +1,8 @@
 """Every variable of the environment that diptych reads: type, legal values, default, meaning.
 
 Each is declared once, below; nothing else reads ``DIPTYCH_*`` from ``os.environ``. A value is read
-at its first use and kept. A variable that is not declared here, and a value that is not legal, raise
-ConfigError: a typing mistake must not silently mean "the default".
+at its first use and kept. A variable that is not declared here, and a value that is not legal,
+raise ConfigError: a typing mistake must not silently mean "the default".
 
     from diptych import config
     config.CHECK.get()
@@ -200,8 +200,8 @@ TRACEBACK = Variable(
 )  # fmt: skip
 HIDE_FROM = Variable(
     "HIDE_FROM", str, "", "names of libraries, comma separated",
-    "Libraries that find no torch and no tensorflow under `diptych run`; -NAME shows them to one that "
-    "is hidden from by default.", shown_default="none",
+    "Libraries that find no torch and no tensorflow under `diptych run`; -NAME shows them to one "
+    "that is hidden from by default.", shown_default="none",
 )  # fmt: skip
 ORACLE = Variable(
     "ORACLE", str, "", "the path of a Python interpreter",

@@ -1,7 +1,7 @@
 """Calls from Python into machine code: one kernel, or a whole program table.
 
     call(kernel, desc, p0, p1, ...)                  addresses, all ints
-    call_released(...)                               the same, other Python threads running meanwhile
+    call_released(...)                               the same, while other Python threads run
     run_program(table, arena, p0, p1, ...)           every step of a ProgramTable
     run_program_released(...)
 
@@ -202,9 +202,9 @@ def _builtins() -> dict[str, Callable[..., None]]:
     written = native_ir.text()
     unit = CodeUnit("dp_native", (("text", written),), lambda: written)
     found = objects.obtain_and_link(unit, externals, native_ir.EXPORTS)
-    make = ctypes.PYFUNCTYPE(
-        ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.py_object
-    )(("PyCFunction_NewEx", ctypes.pythonapi))
+    make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.py_object)(
+        ("PyCFunction_NewEx", ctypes.pythonapi)
+    )
     return {
         name: make(found[export], None, __name__)
         for name, export in zip(native_ir.NAMES, native_ir.EXPORTS, strict=True)

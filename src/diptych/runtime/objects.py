@@ -14,6 +14,7 @@ from diptych.compiler.llvm import backend
 from diptych.compiler.target import Target, host
 from diptych.compiler.unit import CodeUnit
 from diptych.runtime import keys, llvm_loader, loader
+from diptych.runtime.elf import LoaderError
 from diptych.runtime.store import Store, default_directory
 
 _VERSION_FILE = "code-generator"
@@ -92,7 +93,7 @@ def link(content: bytes, externals: Mapping[str, int], exports: Sequence[str]) -
     defined = loader.load_object(content, externals)
     missing = [name for name in exports if name not in defined]
     if missing:
-        raise loader.LoaderError(f"loader: the object does not define {', '.join(missing)}")
+        raise LoaderError(f"loader: the object does not define {', '.join(missing)}")
     return defined
 
 
@@ -102,7 +103,7 @@ def obtain_and_link(
     """Both; an object from the store that does not load is rebuilt once."""
     try:
         return link(obtain(unit), externals, exports)
-    except loader.LoaderError:
+    except LoaderError:
         if not backend.version():
             raise
         store().discard(keys.of(unit, target(), code_generator()))

@@ -12,6 +12,7 @@ import functools
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from diptych import config
@@ -84,13 +85,13 @@ def _set_threads(found: dict[str, int], count: int) -> None:
 
 
 @functools.cache
-def _num_threads_function(address: int) -> ctypes._CFuncPtr:
+def _num_threads_function(address: int) -> Callable[[], int]:
     return ctypes.CFUNCTYPE(ctypes.c_int64)(address)
 
 
 def get_num_threads() -> int:
     """Threads that a kernel may use, the caller's included."""
-    return int(_num_threads_function(symbols()["dp_num_threads"])())
+    return _num_threads_function(symbols()["dp_num_threads"])()
 
 
 def set_num_threads(count: int) -> None:

@@ -1,9 +1,9 @@
 """The thread pool's native code, as LLVM IR text: what kernels call, and what Python calls.
 
-A job is published by one store into ``@word``: generation << 32 | tasks left. A thread claims a task
-by a compare-and-swap of the word to one less, so a worker that wakes late can never claim a task of
-a job whose fields it did not read: the generation differs and the swap fails. The caller takes part
-and waits only for tasks that were claimed, never for workers that have not woken.
+A job is published by one store into ``@word``: generation << 32 | tasks left. A thread claims a
+task by a compare-and-swap of the word to one less, so a worker that wakes late can never claim a
+task of a job whose fields it did not read: the generation differs and the swap fails. The caller
+takes part and waits only for tasks that were claimed, never for workers that have not woken.
 
 Each thread has a small state, found through a pthread key: how deep in tasks it is, its worker
 number, and a scratch block for each depth.
