@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from diptych.core import call, tape
+from diptych.core.inplace import register_view
 from diptych.core.layout import Layout, layout
 from diptych.core.operation import Composite, Context, Operation, Params, Primitive
 from diptych.core.tensor import Tensor, empty, store, wrap
@@ -71,11 +72,7 @@ class EagerEvaluator:
         if plan is None:
             plan = self.make_plan(op, (a, b), params, key)
         out = plan(a, b)
-        if (
-            (a.node is not None or b.node is not None)
-            and op.differentiable
-            and tape.mode.enabled
-        ):
+        if (a.node is not None or b.node is not None) and op.differentiable and tape.mode.enabled:
             tape.record(op, params, (a, b), out)
         return out
 
@@ -175,7 +172,9 @@ def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:
 
     def plan(x: Tensor) -> Tensor:
         out = wrap(x.result_type, strided, x.buffer, x.address + skip)
-        out.base = x if x.base is None else x.base
+        out.base = base = x if x.base is None else x.base
+        if x.node is not None:
+            register_view(out, base)
         return out
 
     return plan

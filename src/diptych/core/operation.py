@@ -88,12 +88,13 @@ class Operation:
     """What primitives and composites share: everything the call path and the tape ask for.
 
     ``params`` names the static parameters in order; ``saves`` says what the gradient rule reads:
-    operand positions as digits, ``o`` for the outputs. ``plans`` belongs to the evaluator.
+    operand positions as digits, ``o`` for the outputs, ``*`` for all operands; as a tuple, what it
+    reads for each operand's gradient. ``plans`` belongs to the evaluator.
     """
 
     __slots__ = (
         "backward_plans", "batch", "differentiable", "errors", "family", "infer", "name", "params",
-        "plans", "samples", "save_operands", "save_outputs", "tolerance", "vjp", "why_no_gradient",
+        "plans", "samples", "saves", "saving_for", "tolerance", "vjp", "why_no_gradient",
     )  # fmt: skip
 
     def __init__(
@@ -104,7 +105,7 @@ class Operation:
         params: tuple[str, ...],
         infer: Infer,
         vjp: Callable[..., Any] | NotDifferentiable,
-        saves: str,
+        saves: str | tuple[str, ...],
         batch: Callable[..., Any] | NoBatching,
         samples: Callable[[], Iterable[Sample]],
         errors: Callable[[], Iterable[BadCall]],
@@ -126,14 +127,28 @@ class Operation:
         self.differentiable = not isinstance(vjp, NotDifferentiable)
         self.why_no_gradient = vjp.reason if isinstance(vjp, NotDifferentiable) else ""
         self.vjp: Any = None if isinstance(vjp, NotDifferentiable) else vjp
-        self.save_operands = frozenset(int(c) for c in saves if c.isdigit())
-        self.save_outputs = "o" in saves
+        self.saves = saves
+        self.saving_for: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
         self.batch = batch
         self.samples = samples
         self.errors = errors
         self.tolerance = tolerance
         self.plans: dict[Any, Any] = {}
         self.backward_plans: dict[Any, Any] = {}
+
+    def saving(self, needs: tuple[bool, ...]) -> tuple[frozenset[int], bool]:
+        """Which operands, and whether the outputs, are kept when these operands need a gradient."""
+        found = self.saving_for.get(needs)
+        if found is None:
+            parts = self.saves
+            if isinstance(parts, tuple):
+                letters = "".join(part for part, need in zip(parts, needs, strict=True) if need)
+            else:
+                letters = parts
+            count = len(needs) if "*" in letters else 0
+            kept = frozenset([*range(count), *(int(c) for c in letters if c.isdigit())])
+            found = self.saving_for[needs] = (kept, "o" in letters)
+        return found
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -202,7 +217,7 @@ class Composite(Operation):
         outputs: int = 1,
         residuals: int = 0,
         vjp: Any = None,
-        saves: str = "",
+        saves: str | tuple[str, ...] = "",
         **rest: Any,
     ) -> None:
         derived = vjp is None
@@ -211,12 +226,11 @@ class Composite(Operation):
             "composite",
             infer=_by_tracing,
             vjp=_by_tracing if derived else vjp,
-            saves=saves,
+            saves="*" if derived else saves,
             **rest,
         )
         if derived:
             self.vjp = None
-            self.save_operands = frozenset(range(64))
         self.forward = forward
         self.outputs = outputs
         self.residuals = residuals

@@ -79,20 +79,20 @@ class CallNode(Node):
     def __init__(
         self, op: Operation, params: Params, operands: Sequence[Tensor], results: tuple[Tensor, ...]
     ) -> None:
-        edges = []
+        edges = tuple([None if x.node is None else (x.node, x.output) for x in operands])
+        needs = tuple([edge is not None for edge in edges])
+        keep, keep_results = op.saving_for.get(needs) or op.saving(needs)
         saved: list[Any] = []
         versions = []
-        keep = op.save_operands
         for index, operand in enumerate(operands):
-            node = operand.node
-            edges.append(None if node is None else (node, operand.output))
             if index in keep:
                 saved.append(operand)
                 versions.append(operand.buffer.version)
             else:
                 saved.append(operand.layout)
                 versions.append(0)
-        self.edges = tuple(edges)
+        self.edges = edges
+        self.needs = needs
         self.outputs = len(results)
         self.sequence = next(_sequence)
         self.hooks = self.retained = self.pre_hooks = self.post_hooks = None
@@ -101,7 +101,7 @@ class CallNode(Node):
         self.params = params
         self.saved: tuple[Any, ...] | None = tuple(saved)
         # An output is saved as an alias off the tape: the tensor itself holds this node.
-        if op.save_outputs:
+        if keep_results:
             self.results: tuple[Any, ...] = tuple([alias(r, r.result_type) for r in results])
             versions.extend([r.buffer.version for r in results])
         else:
@@ -136,7 +136,7 @@ class CallNode(Node):
                 "saved tensors after calling backward."
             )
         self.check_versions()
-        needs = tuple([edge is not None for edge in self.edges])
+        needs = self.needs
         if create_graph:
             return self.open_gradient(saved, cotangents, needs)
         return call.current.gradient(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import tape
+from diptych.core import inplace, tape
 from diptych.core.dtypes import COMPLEX, FLOATS, INEXACT, INTEGERS, NUMERIC, REAL, bool_
 from diptych.core.operation import NotDifferentiable
 from diptych.loops.expression import Constant, Expression, Select, apply
@@ -45,7 +45,7 @@ SUB = elementwise(
     vjp=lambda ctx, ct: (ct, neg(ct) if ctx.needs[1] else None),
 )  # fmt: skip
 MUL = elementwise(
-    "mul", 2, accepts=(bool_, *NUMERIC), reference=quiet(np.multiply), saves="01", special=SPECIAL,
+    "mul", 2, accepts=(bool_, *NUMERIC), reference=quiet(np.multiply), saves=("1", "0"), special=SPECIAL,
     lower=lambda a, b: apply("logical_and" if _is_bool(a) else "mul", a, b),
     vjp=lambda ctx, ct: (
         mul(ct, conj(ctx.x[1])) if ctx.needs[0] else None,
@@ -62,7 +62,7 @@ def _div_vjp(ctx: Any, ct: Any) -> Any:
 
 
 DIV = elementwise(
-    "div", 2, accepts=INEXACT, reference=quiet(np.divide), lower="div", vjp=_div_vjp, saves="01",
+    "div", 2, accepts=INEXACT, reference=quiet(np.divide), lower="div", vjp=_div_vjp, saves=("1", "01"),
     special=SPECIAL,
 )  # fmt: skip
 
@@ -93,13 +93,13 @@ TRUNCDIV = elementwise(
     tolerance=ulp(1),
 )  # fmt: skip
 REMAINDER = elementwise(
-    "remainder", 2, accepts=REAL, reference=quiet(np.remainder), lower="rem", saves="01",
+    "remainder", 2, accepts=REAL, reference=quiet(np.remainder), lower="rem", saves=("", "01"),
     vjp=lambda ctx, ct: (
         ct, neg(mul(ct, floordiv(ctx.x[0], ctx.x[1], ct.layout.dtype))) if ctx.needs[1] else None
     ),
 )  # fmt: skip
 FMOD = elementwise(
-    "fmod", 2, accepts=REAL, reference=quiet(np.fmod), lower="fmod", saves="01",
+    "fmod", 2, accepts=REAL, reference=quiet(np.fmod), lower="fmod", saves=("", "01"),
     vjp=lambda ctx, ct: (
         ct, neg(mul(ct, truncdiv(ctx.x[0], ctx.x[1], ct.layout.dtype))) if ctx.needs[1] else None
     ),
@@ -249,16 +249,34 @@ RELU = elementwise(
 
 
 FLOOR = elementwise(
-    "floor", 1, accepts=FLOATS, reference=np.floor, lower="floor", vjp=_zero_gradient, special=SPECIAL
+    "floor",
+    1,
+    accepts=FLOATS,
+    reference=np.floor,
+    lower="floor",
+    vjp=_zero_gradient,
+    special=SPECIAL,
 )
 CEIL = elementwise(
     "ceil", 1, accepts=FLOATS, reference=np.ceil, lower="ceil", vjp=_zero_gradient, special=SPECIAL
 )
 ROUND = elementwise(
-    "round", 1, accepts=FLOATS, reference=np.round, lower="round", vjp=_zero_gradient, special=SPECIAL
+    "round",
+    1,
+    accepts=FLOATS,
+    reference=np.round,
+    lower="round",
+    vjp=_zero_gradient,
+    special=SPECIAL,
 )
 TRUNC = elementwise(
-    "trunc", 1, accepts=FLOATS, reference=np.trunc, lower="trunc", vjp=_zero_gradient, special=SPECIAL
+    "trunc",
+    1,
+    accepts=FLOATS,
+    reference=np.trunc,
+    lower="trunc",
+    vjp=_zero_gradient,
+    special=SPECIAL,
 )
 
 
@@ -330,4 +348,9 @@ def conj(x: Any) -> Any:
     return _conjugate(x) if x.layout.dtype.is_complex else x
 
 
-tape.arithmetic.add = lambda a, b: add(a, b)
+def _add_into(target: Any, other: Any) -> None:
+    inplace.update(target, ADD, (target, other), (target.layout.dtype,))
+
+
+tape.arithmetic.add = add
+tape.arithmetic.add_into = _add_into

@@ -53,7 +53,12 @@ BITWISE_AND = elementwise(
     vjp=BITS,
 )  # fmt: skip
 BITWISE_OR = elementwise(
-    "bitwise_or", 2, accepts=INTEGERS_AND_BOOL, reference=np.bitwise_or, lower="bitwise_or", vjp=BITS
+    "bitwise_or",
+    2,
+    accepts=INTEGERS_AND_BOOL,
+    reference=np.bitwise_or,
+    lower="bitwise_or",
+    vjp=BITS,
 )
 BITWISE_XOR = elementwise(
     "bitwise_xor", 2, accepts=INTEGERS_AND_BOOL, reference=np.bitwise_xor, lower="bitwise_xor",
@@ -137,6 +142,3 @@ def logical_xor(a: Tensor, b: Tensor) -> Any:
 def logical_not(x: Tensor) -> Any:
     """Whether it is zero."""
     return call.current.apply1(LOGICAL_NOT, x, _TRUTH_PARAMS)
-
-
-

@@ -46,7 +46,7 @@ def elementwise(
     reference: Callable[..., Any],
     lower: Callable[..., Any] | str,
     vjp: Rule | NotDifferentiable,
-    saves: str = "",
+    saves: str | tuple[str, ...] = "",
     result: str = "same",
     domain: tuple[float, float] = (-3.0, 3.0),
     tolerance: Tolerance | None = None,
@@ -89,7 +89,10 @@ def elementwise(
         bad = [d for d in (dtypes.complex64, dtypes.bool_, dtypes.int32) if d not in accepts]
         for d in bad[:1]:
             yield BadCall(
-                tuple(np.ones(2, d.numpy) for _ in range(arity)), DTypeError, "not implemented", (d,)
+                tuple(np.ones(2, d.numpy) for _ in range(arity)),
+                DTypeError,
+                "not implemented",
+                (d,),
             )
         if arity > 1:
             pair = (np.ones((2, 3), accepts[-1].numpy), np.ones((2, 4), accepts[-1].numpy))
@@ -162,9 +165,7 @@ def _elementwise_batch(
     op: Primitive, operands: tuple[Any, ...], axes: tuple[int | None, ...], params: Params
 ) -> tuple[Any, int]:
     """Batch by moving the mapped axes to the front and padding ranks so that they line up."""
-    rank = max(
-        x.layout.ndim - (axis is not None) for x, axis in zip(operands, axes, strict=True)
-    )
+    rank = max(x.layout.ndim - (axis is not None) for x, axis in zip(operands, axes, strict=True))
     moved = []
     for x, axis in zip(operands, axes, strict=True):
         if axis is not None:
@@ -181,7 +182,14 @@ def elementwise_samples(
     """Operands over dtypes, broadcast shapes, zero sizes and special values."""
     shapes: dict[int, list[tuple[tuple[int, ...], ...]]] = {
         1: [((),), ((0,),), ((5,),), ((37, 3),), ((2, 1, 67),)],
-        2: [((), ()), ((5,), ()), ((0, 3), (3,)), ((4, 37), (37,)), ((3, 1), (1, 70)), ((9,), (9,))],
+        2: [
+            ((), ()),
+            ((5,), ()),
+            ((0, 3), (3,)),
+            ((4, 37), (37,)),
+            ((3, 1), (1, 70)),
+            ((9,), (9,)),
+        ],
         3: [((), (), ()), ((4, 37), (37,), ()), ((0, 2), (2,), (1,)), ((9,), (9,), (9,))],
     }
     for dtype in accepts:
@@ -200,7 +208,10 @@ def elementwise_samples(
 
 
 def draw(
-    generator: np.random.Generator, shape: tuple[int, ...], dtype: DType, domain: tuple[float, float]
+    generator: np.random.Generator,
+    shape: tuple[int, ...],
+    dtype: DType,
+    domain: tuple[float, float],
 ) -> np.ndarray[Any, Any]:
     """Random values of a dtype inside ``domain`` (integers: its whole numbers, at least 0 to 3)."""
     low, high = domain
@@ -254,7 +265,7 @@ def primitive(
     vjp: Rule | NotDifferentiable,
     samples: Callable[[], Iterable[Sample]],
     errors: Callable[[], Iterable[BadCall]],
-    saves: str = "",
+    saves: str | tuple[str, ...] = "",
     lower: Any = "host",
     batch: Any = None,
     view: Any = None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call
+from diptych.core import call, inplace
 from diptych.core.layout import (
     Layout,
     Shape,
@@ -23,7 +23,7 @@ from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError, OutOfRangeError, ShapeError
 from diptych.ops.families import hooks, movement, primitive
 from diptych.ops.reduction import sum_
-from diptych.ops.select import cast, constant
+from diptych.ops.select import cast, constant, copy
 
 View = tuple[Layout, int] | None
 
@@ -82,7 +82,9 @@ def _reshape_shape(place: Layout, params: Params) -> Shape:
 
 def _reshape_view(place: Layout, params: Params) -> View:
     shape = _reshape_shape(place, params)
-    strides = row_major(shape) if place.contiguous else reshape_strides(place.shape, place.strides, shape)
+    strides = (
+        row_major(shape) if place.contiguous else reshape_strides(place.shape, place.strides, shape)
+    )
     return None if strides is None else (layout(place.dtype, shape, strides), 0)
 
 
@@ -149,7 +151,10 @@ def _slice_shape(place: Layout, params: Params) -> Shape:
         count = len(range(start, stop, step))
         if count and not (0 <= start < extent and 0 <= start + (count - 1) * step < extent):
             raise OutOfRangeError(
-                op="slice", argument="limits", got=limits, expected=f"indices within {list(place.shape)}"
+                op="slice",
+                argument="limits",
+                got=limits,
+                expected=f"indices within {list(place.shape)}",
             )
         shape.append(count)
     return tuple(shape)
@@ -169,7 +174,9 @@ def _slice_view(place: Layout, params: Params) -> View:
 def as_slices(limits: Iterable[tuple[int, int, int]]) -> tuple[slice, ...]:
     """NumPy's slices of (start, stop, step) triples; a stop below zero means past the front."""
     return tuple(
-        slice(start, stop if stop >= 0 else None, step) if len(range(start, stop, step)) else slice(0, 0)
+        slice(start, stop if stop >= 0 else None, step)
+        if len(range(start, stop, step))
+        else slice(0, 0)
         for start, stop, step in limits
     )
 
@@ -234,17 +241,61 @@ def strided_positions(shape: Shape, strides: Shape, offset: int) -> Any:
     return np.broadcast_to(positions, shape)
 
 
-def _as_strided_vjp(ctx: Any, ct: Any) -> Any:
-    raise NotImplementedError(
-        "as_strided: its gradient is not implemented; use slicing, reshape or unfold instead"
-    )
-
-
 AS_STRIDED = movement(
     "as_strided", params=("shape", "strides", "offset"), shape=lambda place, params: params[0],
-    view=_as_strided_view, reference=_as_strided, vjp=_as_strided_vjp,
-    samples=lambda: [Sample((_array(12),), ((3, 2), (2, 1), 1))], errors=lambda: [],
+    view=_as_strided_view, reference=_as_strided,
+    vjp=lambda ctx, ct: call.apply(UNSTRIDED, ct, params=(ctx.layout(0).shape, *ctx.params)),
+    samples=lambda: [
+        Sample((_array(12),), ((3, 2), (2, 1), 1)), Sample((_array(5),), ((3, 3), (1, 1), 0)),
+    ],
+    errors=lambda: [],
 )  # fmt: skip
+
+
+def _unstrided(x: Any, base: Shape, shape: Shape, strides: Shape, offset: int) -> Any:
+    flat = np.zeros(int(np.prod(base)), x.dtype)
+    np.add.at(flat, strided_positions(shape, strides, offset), x)
+    return flat.reshape(base)
+
+
+UNSTRIDED = primitive(
+    "unstrided", "movement", params=("base", "shape", "strides", "offset"),
+    infer=lambda layouts, params: layout(layouts[0].dtype, params[0]), reference=_unstrided,
+    vjp=lambda ctx, ct: call.apply(AS_STRIDED, contiguous(ct), params=ctx.params[1:]),
+    samples=lambda: [Sample((_array(3, 3),), ((5,), (3, 3), (1, 1), 0))], errors=lambda: [],
+)  # fmt: skip
+
+
+def _put_strided(x: Any, part: Any, shape: Shape, strides: Shape, offset: int) -> Any:
+    flat = np.array(x, copy=True).reshape(-1)
+    flat[strided_positions(shape, strides, offset)] = part
+    return flat.reshape(x.shape)
+
+
+def _put_strided_vjp(ctx: Any, ct: Any) -> Any:
+    ct = contiguous(ct)
+    kept = part = None
+    if ctx.needs[0]:
+        zero = broadcast_to(constant(0, ct.layout.dtype), ctx.params[0])
+        kept = call.apply(PUT_STRIDED, ct, zero, params=ctx.params)
+    if ctx.needs[1]:
+        part = call.apply(AS_STRIDED, ct, params=ctx.params)
+    return kept, part
+
+
+PUT_STRIDED = primitive(
+    "put_strided", "movement", params=("shape", "strides", "offset"),
+    infer=lambda layouts, params: layout(layouts[0].dtype, layouts[0].shape),
+    reference=_put_strided, vjp=_put_strided_vjp,
+    samples=lambda: [Sample((_array(3, 4), _array(2, 2)), ((2, 2), (4, 2), 1))], errors=lambda: [],
+)  # fmt: skip
+inplace.rearrangement.as_strided = AS_STRIDED
+inplace.rearrangement.put_strided = PUT_STRIDED
+
+
+def contiguous(x: Tensor) -> Tensor:
+    """``x`` itself when its elements lie in row-major order, else a copy that does."""
+    return x if x.layout.contiguous else copy(x)
 
 
 def _diagonal_shape(place: Layout, params: Params) -> Shape:
@@ -305,7 +356,9 @@ def _pad_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
             op="pad", argument="widths", got=widths, expected="(before, after) >= 0 for each axis"
         )
     pairs = zip(place.shape, widths, strict=True)
-    return layout(place.dtype, check_shape([n + before + after for n, (before, after) in pairs], "pad"))
+    return layout(
+        place.dtype, check_shape([n + before + after for n, (before, after) in pairs], "pad")
+    )
 
 
 PAD = primitive(
@@ -339,7 +392,9 @@ def _put_slice(x: Any, part: Any, limits: Any) -> Any:
 
 def _put_slice_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
     if _slice_shape(layouts[0], params) != layouts[1].shape:
-        raise ShapeError(op="put_slice", argument="part", got=layouts[1].shape, expected=f"{params[0]}")
+        raise ShapeError(
+            op="put_slice", argument="part", got=layouts[1].shape, expected=f"{params[0]}"
+        )
     return layout(layouts[0].dtype, layouts[0].shape)
 
 
@@ -366,7 +421,8 @@ def _concatenate_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
     total = 0
     for index, place in enumerate(layouts):
         same = place.ndim == first.ndim and all(
-            a == b or k == axis for k, (a, b) in enumerate(zip(place.shape, first.shape, strict=False))
+            a == b or k == axis
+            for k, (a, b) in enumerate(zip(place.shape, first.shape, strict=False))
         )
         if not same:
             raise ShapeError(
@@ -426,7 +482,10 @@ def transpose(x: Tensor, axes: Shape) -> Tensor:
 def swap_axes(x: Tensor, first: int, second: int) -> Tensor:
     """A view with two axes exchanged; negative axes count from the back."""
     ndim = x.layout.ndim
-    first, second = normalize_axis(first, ndim, "transpose"), normalize_axis(second, ndim, "transpose")
+    first, second = (
+        normalize_axis(first, ndim, "transpose"),
+        normalize_axis(second, ndim, "transpose"),
+    )
     axes = list(range(ndim))
     if ndim:
         axes[first], axes[second] = axes[second], axes[first]
@@ -494,7 +553,11 @@ def squeeze_axes(x: Tensor, axes: Shape) -> Tensor:
 
 def pad(x: Tensor, widths: tuple[tuple[int, int], ...], value: Any = 0) -> Tensor:
     """``x`` inside a border of ``value``, (before, after) wide along each axis."""
-    fill = cast(value, x.layout.dtype) if isinstance(value, Tensor) else constant(value, x.layout.dtype)
+    fill = (
+        cast(value, x.layout.dtype)
+        if isinstance(value, Tensor)
+        else constant(value, x.layout.dtype)
+    )
     return call.current.apply2(PAD, x, fill, (widths,))  # type: ignore[no-any-return]
 
 

@@ -38,7 +38,7 @@ def _reduction(
     accepts: tuple[DType, ...],
     reference: Callable[..., Any],
     vjp: Any,
-    saves: str = "",
+    saves: str | tuple[str, ...] = "",
     result: DType | None = None,
     empty: bool = True,
     tolerance: Tolerance | None = None,
@@ -49,7 +49,7 @@ def _reduction(
         axes, dtype = params
         place = layouts[0]
         if dtype not in accepts:
-            raise DTypeError(f'"{name}" not implemented for \'{dtype}\'', op=name, got=dtype)
+            raise DTypeError(f"\"{name}\" not implemented for '{dtype}'", op=name, got=dtype)
         if not empty and any(place.shape[axis] == 0 for axis in axes):
             raise ArgumentError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or to have "
@@ -73,10 +73,17 @@ def _reduction(
 
     def errors() -> Iterable[BadCall]:
         if not empty:
-            yield BadCall((np.zeros((0, 3), np.float32),), ArgumentError, "non-zero size", ((0,), dtypes.float32))
+            yield BadCall(
+                (np.zeros((0, 3), np.float32),),
+                ArgumentError,
+                "non-zero size",
+                ((0,), dtypes.float32),
+            )
         outside = next((d for d in ALL if d not in accepts), None)
         if outside is not None:
-            yield BadCall((np.zeros(3, outside.numpy),), DTypeError, "not implemented", ((0,), outside))
+            yield BadCall(
+                (np.zeros(3, outside.numpy),), DTypeError, "not implemented", ((0,), outside)
+            )
 
     return primitive(
         name, "reduction", params=("axes", "dtype"), infer=infer, reference=reference, vjp=vjp,
@@ -127,7 +134,9 @@ def _prod_vjp(ctx: Any, ct: Any) -> Any:
     product = spread(prod(without, axes), x.layout.shape, axes)
     zeros = spread(sum_(cast(zero, int64), axes), x.layout.shape, axes)
     # No zero: product / x. One zero: only its own slot gets the product of the others.
-    slope = where(eq(zeros, 0), div(product, without), where(zero, where(eq(zeros, 1), product, 0.0), 0.0))
+    slope = where(
+        eq(zeros, 0), div(product, without), where(zero, where(eq(zeros, 1), product, 0.0), 0.0)
+    )
     return cast(mul(_spread(ct, ctx), conj(slope)), ctx.layout(0).dtype)
 
 
@@ -162,17 +171,25 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
-SUM = _reduction(
-    "sum", accepts=(bool_, *NUMERIC), reference=_accumulating(np.sum), vjp=_sum_vjp
-)
+SUM = _reduction("sum", accepts=(bool_, *NUMERIC), reference=_accumulating(np.sum), vjp=_sum_vjp)
 PROD = _reduction(
     "prod", accepts=(bool_, *NUMERIC), reference=_accumulating(np.prod), vjp=_prod_vjp, saves="0"
 )
 MAX = _reduction(
-    "max", accepts=(bool_, *REAL), reference=_plain(np.max), vjp=_extremum_vjp, saves="0o", empty=False
+    "max",
+    accepts=(bool_, *REAL),
+    reference=_plain(np.max),
+    vjp=_extremum_vjp,
+    saves="0o",
+    empty=False,
 )
 MIN = _reduction(
-    "min", accepts=(bool_, *REAL), reference=_plain(np.min), vjp=_extremum_vjp, saves="0o", empty=False
+    "min",
+    accepts=(bool_, *REAL),
+    reference=_plain(np.min),
+    vjp=_extremum_vjp,
+    saves="0o",
+    empty=False,
 )
 _TRUTH = NotDifferentiable("its result is a truth value")
 ANY = _reduction("any", accepts=(bool_,), reference=_plain(np.any), vjp=_TRUTH)
@@ -186,7 +203,7 @@ def _position(name: str, function: Callable[..., Any]) -> Primitive:
     def infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
         place, axis = layouts[0], params[0]
         if place.dtype not in REAL and place.dtype is not bool_:
-            raise DTypeError(f'"{name}" not implemented for \'{place.dtype}\'', op=name)
+            raise DTypeError(f"\"{name}\" not implemented for '{place.dtype}'", op=name)
         if place.shape[axis] == 0:
             raise ArgumentError(
                 f"{name}(): Expected reduction dim {axis} to have non-zero size.", op=name
@@ -199,7 +216,9 @@ def _position(name: str, function: Callable[..., Any]) -> Primitive:
             storage = dtype if dtype.exact else dtypes.float32
             for shape, axis in [((7,), 0), ((5, 37), 1), ((40, 6), 0)]:
                 array = draw(generator, shape, storage, (-2.0, 2.0))
-                yield Sample((array if dtype.exact else dtypes.float32_to_bfloat16(array),), (axis,))
+                yield Sample(
+                    (array if dtype.exact else dtypes.float32_to_bfloat16(array),), (axis,)
+                )
         yield Sample((np.array([1.0, np.nan, 3.0, np.nan], np.float32),), (0,))
 
     return primitive(

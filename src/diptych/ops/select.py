@@ -32,6 +32,10 @@ WHERE = elementwise(
     "where", 3, accepts=ALL, reference=np.where, lower=Select, vjp=_where_vjp, saves="0",
     reads=(bool_, None, None), tolerance=ulp(0),
 )  # fmt: skip
+ASSIGN = elementwise(
+    "assign", 2, accepts=ALL, reference=lambda old, new: np.broadcast_arrays(old, new)[1],
+    lower=lambda old, new: new, vjp=lambda ctx, ct: (None, ct), tolerance=ulp(0),
+)  # fmt: skip
 REAL = elementwise(
     "real", 1, accepts=COMPLEX, reference=np.real, lower="real", result="real",
     vjp=lambda ctx, ct: cast(ct, ctx.params[0]),
@@ -101,7 +105,9 @@ def constant(value: Any, dtype: DType) -> Tensor:
     """A 0-d tensor of a number; the same object for the same number, so it must not be written to."""
     kind = type(value)
     if value == 0 and kind is float and math.copysign(1.0, value) < 0:
-        kind = complex  # tells -0.0 from 0.0 in the key; no real complex zero shares its dtype's use
+        kind = (
+            complex  # tells -0.0 from 0.0 in the key; no real complex zero shares its dtype's use
+        )
     key = (value, kind, dtype)
     found = _constants.get(key)
     if found is None:

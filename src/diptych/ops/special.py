@@ -57,7 +57,16 @@ def _digamma(x: float) -> float:
         x += 1
     inverse = 1 / (x * x)
     series = 0.0
-    for coefficient in (-3617 / 8160, 1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12):
+    for coefficient in (
+        -3617 / 8160,
+        1 / 12,
+        -691 / 32760,
+        1 / 132,
+        -1 / 240,
+        1 / 252,
+        -1 / 120,
+        1 / 12,
+    ):
         series = (series + coefficient) * inverse
     return shift + math.log(x) - 0.5 / x - series
 

@@ -145,7 +145,7 @@ def _power(a: Any, b: Any) -> Any:
 
 
 POW = elementwise(
-    "pow", 2, accepts=NUMERIC, reference=quiet(_power), lower="pow", vjp=_pow_vjp, saves="01o",
+    "pow", 2, accepts=NUMERIC, reference=quiet(_power), lower="pow", vjp=_pow_vjp, saves=("01", "01o"),
     domain=(0.1, 3.0), tolerance=ulp(16),
 )  # fmt: skip
 ATAN2 = elementwise(
