@@ -11,10 +11,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 import platform
-import struct
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from diptych.runtime import elf, relocate
@@ -129,22 +129,28 @@ def _place(sections: Iterable[elf.Section], position: int) -> int:
     return position
 
 
-def load_object(content: bytes, externals: Mapping[str, int]) -> dict[str, int]:
-    """Load an object and return the addresses of the symbols it defines for others.
+@dataclass(frozen=True)
+class Image:
+    """A relocated object: its bytes, where they belong, and what they define for others."""
 
-    Args:
-        content: the object file's bytes; anything damaged gives LoaderError.
-        externals: addresses of the symbols that we provide.
-    """
-    global _memory
-    if not MACHINE:
-        raise LoaderError(f"loader: no loader for {sys.platform} on {platform.machine()}")
-    try:
-        parsed = elf.read(content)
-    except struct.error as error:
-        raise LoaderError(f"object: truncated ({error})") from None
-    if parsed.machine != MACHINE:
-        raise LoaderError(f"object: made for ELF machine {parsed.machine}, this one is {MACHINE}")
+    content: bytearray
+    base: int
+    sealed: int  # bytes of the part that is to be executable and read-only
+    symbols: dict[str, int]
+
+
+def link_image(
+    content: bytes,
+    externals: Mapping[str, int],
+    take: Callable[[int], int],
+    machine: int = 0,
+) -> Image:
+    """Relocate an object for the memory that ``take(size)`` gives; nothing is copied there yet."""
+    parsed = elf.read(content)
+    if parsed.machine != (machine or MACHINE):
+        raise LoaderError(
+            f"object: made for ELF machine {parsed.machine}, this one is {machine or MACHINE}"
+        )
     sections = parsed.sections.values()
     cells = _cells(parsed)
     cell_start = _round_up(_place([s for s in sections if not s.writable], 0), relocate.CELL)
@@ -152,15 +158,12 @@ def load_object(content: bytes, externals: Mapping[str, int]) -> dict[str, int]:
     size = _round_up(_place([s for s in sections if s.writable], sealed), PAGE)
     if not 0 < size <= _MAX_IMAGE:
         raise LoaderError(f"object: an image of {size} bytes")
-    open_symbols = {
+    open_addresses = {
         symbol: resolve(name, externals)
         for symbol, (name, place, _, _) in enumerate(parsed.symbols)
         if place == 0 and name
     }
-    with _lock:
-        if _memory is None:
-            _memory = _Memory()
-        base = _memory.take(size)
+    base = take(size)
     image = bytearray(size)
     for section in sections:
         if not section.empty:
@@ -172,17 +175,37 @@ def load_object(content: bytes, externals: Mapping[str, int]) -> dict[str, int]:
             kept = parsed.sections.get(place)
             addresses.append(base + kept.address + value if kept else 0)
         else:
-            addresses.append(value if place < 0 else open_symbols.get(index, 0))
+            addresses.append(value if place < 0 else open_addresses.get(index, 0))
     relocate.apply(parsed, image, base, cell_start, cells, addresses)
-    ctypes.memmove(base, (ctypes.c_char * len(image)).from_buffer(image), len(image))
-    _memory.seal(base, sealed)
-    if MACHINE == elf.AARCH64:
-        relocate.flush_instructions(base, sealed, resolve("__clear_cache", externals))
-    return {
+    defined = {
         name: address
         for (name, place, _, visible), address in zip(parsed.symbols, addresses, strict=True)
-        if visible and place and name
+        if visible and place and name and address
     }
+    return Image(image, base, sealed, defined)
+
+
+def load_object(content: bytes, externals: Mapping[str, int]) -> dict[str, int]:
+    """Load an object and return the addresses of the symbols it defines for others.
+
+    Args:
+        content: the object file's bytes; anything damaged gives LoaderError.
+        externals: addresses of the symbols that we provide.
+    """
+    global _memory
+    if not MACHINE:
+        raise LoaderError(f"loader: no loader for {sys.platform} on {platform.machine()}")
+    with _lock:
+        if _memory is None:
+            _memory = _Memory()
+        image = link_image(content, externals, _memory.take)
+        size = len(image.content)
+        ctypes.memmove(image.base, (ctypes.c_char * size).from_buffer(image.content), size)
+        _memory.seal(image.base, image.sealed)
+    if MACHINE == elf.AARCH64:
+        clear_cache = resolve("__clear_cache", externals)
+        relocate.flush_instructions(image.base, image.sealed, clear_cache)
+    return image.symbols
 
 
 def statistics() -> dict[str, int]:

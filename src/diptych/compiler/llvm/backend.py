@@ -13,6 +13,8 @@ import importlib.util
 import re
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,7 @@ def _initialize(llvm: Any, triple: str) -> None:
         if kind == "native":
             llvm.initialize_native_target()
             llvm.initialize_native_asmprinter()
+            llvm.initialize_native_asmparser()  # for inline assembly
         else:
             llvm.initialize_all_targets()
             llvm.initialize_all_asmprinters()
@@ -123,36 +126,55 @@ def _machine(llvm: Any, target: Target) -> Any:
         raise CodegenError("target", str(error), "") from None
 
 
-def _module(llvm: Any, text: str, target: Target, machine: Any) -> Any:
-    """Parse and verify ``text`` in a context of its own, which dies with the module."""
+@contextmanager
+def _module(llvm: Any, text: str, target: Target, machine: Any) -> Iterator[Any]:
+    """``text`` parsed and verified, in a context of its own.
+
+    Both are closed here, in this order: left to the garbage collector, a context may go before
+    its module, which crashes.
+    """
+    context = llvm.create_context()
+    module = None
     try:
-        module = llvm.parse_assembly(text, context=llvm.create_context())
-    except RuntimeError as error:
-        raise CodegenError("parse", str(error), text) from None
-    module.triple = target.triple
-    module.data_layout = str(machine.target_data)
-    try:
-        module.verify()
-    except RuntimeError as error:
-        raise CodegenError("verify", str(error), text) from None
-    if "alwaysinline" in text:
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_always_inliner_pass()
-        passes.add_global_dead_code_eliminate_pass()
-        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(0))
-        passes.run(module, builder)
-    return module
+        stage = "parse"
+        try:
+            module = llvm.parse_assembly(text, context=context)
+            module.triple = target.triple
+            module.data_layout = str(machine.target_data)
+            stage = "verify"
+            module.verify()
+        except RuntimeError as error:
+            raise CodegenError(stage, str(error), text) from None
+        if "alwaysinline" in text:
+            _inline(llvm, module, machine)
+        yield module
+    finally:
+        if module is not None:
+            module.close()
+        context.close()
+
+
+def _inline(llvm: Any, module: Any, machine: Any) -> None:
+    """Inline the functions marked ``alwaysinline`` and drop them."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_global_dead_code_eliminate_pass()
+    options = llvm.create_pipeline_tuning_options(0)
+    builder = llvm.create_pass_builder(machine, options)
+    passes.run(module, builder)
+    for held in (passes, builder, options):
+        held.close()
 
 
 def compile_object(text: str, target: Target) -> bytes:
     """A relocatable object (ELF on Linux) for the module ``text``."""
     llvm = binding("compile_object")
     machine = _machine(llvm, target)
-    module = _module(llvm, text, target, machine)
-    try:
-        return bytes(machine.emit_object(module))
-    except RuntimeError as error:
-        raise CodegenError("emit", str(error), text) from None
+    with _module(llvm, text, target, machine) as module:
+        try:
+            return bytes(machine.emit_object(module))
+        except RuntimeError as error:
+            raise CodegenError("emit", str(error), text) from None
 
 
 def assembly(text: str, target: Target) -> str:
@@ -160,8 +182,8 @@ def assembly(text: str, target: Target) -> str:
     llvm = binding("assembly")
     machine = _machine(llvm, target)
     machine.set_asm_verbosity(False)
-    module = _module(llvm, text, target, machine)
-    try:
-        return str(machine.emit_assembly(module))
-    except RuntimeError as error:
-        raise CodegenError("emit", str(error), text) from None
+    with _module(llvm, text, target, machine) as module:
+        try:
+            return str(machine.emit_assembly(module))
+        except RuntimeError as error:
+            raise CodegenError("emit", str(error), text) from None
