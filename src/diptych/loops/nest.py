@@ -211,9 +211,8 @@ def _check(nest: Nest) -> None:
             if not 0 <= node.operand < limit:
                 raise ValueError(f"{node!r}: operand {node.operand} of {limit}")
             if nest.operands[node.operand].dtype is not node.dtype:
-                raise TypeError(
-                    f"{node!r}: operand {node.operand} has dtype {nest.operands[node.operand].dtype}"
-                )
+                got = nest.operands[node.operand].dtype
+                raise TypeError(f"{node!r}: operand {node.operand} has dtype {got}")
         if isinstance(node, LoadAt) and isinstance(nest, ColumnNest):
             raise NotImplementedError("LoadAt in a ColumnNest")
     if isinstance(nest, ColumnNest):

@@ -105,10 +105,8 @@ class Module:
     def table(self, name: str, element: str, numbers: Sequence[float]) -> Value:
         """A private constant array, 64-byte aligned; written once per name."""
         body = ", ".join(f"{element} {_literal(element, n)}" for n in numbers)
-        self._globals.setdefault(
-            name,
-            f"@{name} = private unnamed_addr constant [{len(numbers)} x {element}] [{body}], align 64",
-        )
+        array = f"[{len(numbers)} x {element}] [{body}]"
+        self._globals.setdefault(name, f"@{name} = private unnamed_addr constant {array}, align 64")
         return Value(f"@{name}", "ptr")
 
     def function(
