@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-
 from diptych.compiler.unit import CodeUnit
 from diptych.runtime import objects, pool
+from diptych.runtime.forks import LOCK
 
 _addresses: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
-_lock = threading.RLock()
 
 
 def load(unit: CodeUnit) -> int:
@@ -23,7 +21,7 @@ def load(unit: CodeUnit) -> int:
     if found is not None:
         objects.count("hits")
         return found
-    with _lock:
+    with LOCK:
         found = _addresses.get((unit.name, unit.key))
         if found is None:
             found = objects.obtain_and_link(unit, pool.symbols(), [unit.name])[unit.name]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diptych.compiler.llvm import backend
 from diptych.runtime.elf import LoaderError
+from diptych.runtime.forks import LOCK
 
-_lock = threading.Lock()
 _numbers = itertools.count()
 _jit: Any = None
 _kept: list[Any] = []  # the libraries live as long as the process, as their code's addresses do
@@ -22,7 +21,7 @@ def load_object(
     """Load an object with LLVM's linker; the addresses of its functions ``exports``."""
     global _jit
     llvm = backend.binding("load_object")
-    with _lock:
+    with LOCK:
         if _jit is None:
             llvm.initialize_native_target()
             llvm.initialize_native_asmprinter()

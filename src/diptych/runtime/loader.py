@@ -12,13 +12,13 @@ import ctypes
 import mmap
 import platform
 import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from diptych.runtime import elf, relocate
 from diptych.runtime.elf import LoaderError
+from diptych.runtime.forks import LOCK
 
 PAGE = mmap.PAGESIZE
 _REGION = 1 << 22
@@ -69,7 +69,6 @@ class _Memory:
             )
 
 
-_lock = threading.Lock()
 _memory: _Memory | None = None
 _libraries: list[Any] = []
 _resolved: dict[str, int] = {}
@@ -195,7 +194,7 @@ def load_object(content: bytes, externals: Mapping[str, int]) -> dict[str, int]:
     global _memory
     if not MACHINE:
         raise LoaderError(f"loader: no loader for {sys.platform} on {platform.machine()}")
-    with _lock:
+    with LOCK:
         if _memory is None:
             _memory = _Memory()
         image = link_image(content, externals, _memory.take)

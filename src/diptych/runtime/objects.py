@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,13 +19,11 @@ from diptych.runtime.store import Store, default_directory
 _VERSION_FILE = "code-generator"
 
 _counters = {"compiled": 0, "loaded": 0, "hits": 0, "compile_seconds": 0.0}
-_counting = threading.Lock()
 
 
 def count(what: str, amount: float = 1) -> None:
     """Add to one of the counters of ``statistics``."""
-    with _counting:
-        _counters[what] += amount
+    _counters[what] += amount
 
 
 def counters() -> dict[str, float]:

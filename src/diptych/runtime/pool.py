@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +18,12 @@ from diptych import config
 from diptych.compiler.unit import CodeUnit
 from diptych.errors import ArgumentError
 from diptych.runtime import objects, pool_ir
+from diptych.runtime.forks import LOCK
 
 MAX_THREADS = pool_ir.MAX_THREADS
 SPIN_SECONDS = 50e-6
 """How long a worker without work, or a caller without tasks left, spins before it sleeps."""
 
-_lock = threading.Lock()
 _addresses: dict[str, int] | None = None
 
 
@@ -53,7 +52,7 @@ def symbols() -> dict[str, int]:
     global _addresses
     if _addresses is not None:
         return _addresses
-    with _lock:
+    with LOCK:
         if _addresses is None:
             found = objects.obtain_and_link(_unit(), {}, pool_ir.EXPORTS)
             if ctypes.CFUNCTYPE(ctypes.c_int)(found["dp_init"])():
