@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from diptych.core.random.rounding import Array, by_libm, cos_sin, fma64
+from diptych.core.random.libm import by_libm, cos_sin
+from diptych.core.random.rounding import Array, fma64
 
 # Moshier's Cephes polynomials for single precision: logf on [sqrt(1/2), sqrt(2)], sinf and cosf on
 # [-pi/4, pi/4], and the three parts of pi/4 for reducing an angle.
@@ -67,7 +68,7 @@ class _Scratch:
         self.narrow = np.empty(size, np.float32)
 
     def horner(self, coefficients: tuple[float, ...], at: Array) -> Array:
-        """The polynomial at ``at`` in fused float32 steps; a fresh array. Leaves ``at`` in factor."""
+        """The polynomial at ``at`` in fused float32 steps, as a new array."""
         wide, factor, narrow = self.wide, self.factor, self.narrow
         np.copyto(factor, at)
         np.multiply(factor, np.float64(np.float32(coefficients[0])), out=wide)
@@ -93,7 +94,7 @@ class _Scratch:
 
 def _radius(draw: Array, work: _Scratch) -> Array:
     """``sqrt(-2 log(1 - draw / 2**24))`` for 24-bit draws."""
-    bits = (np.uint32(1 << 24) - draw).astype(np.float32)
+    bits: Array = (np.uint32(1 << 24) - draw).astype(np.float32)
     bits *= _ULP24
     integer = bits.view(np.int32)
     exponent = integer - _SQRT_HALF_BITS
@@ -112,7 +113,8 @@ def _radius(draw: Array, work: _Scratch) -> Array:
     power *= _LN2_HIGH
     x += power
     x *= np.float32(-2.0)
-    return np.sqrt(x, out=x)
+    np.sqrt(x, out=x)
+    return x
 
 
 def _cos_sin_float32(draw: Array, work: _Scratch) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""The multiplicative congruential stream MCG31 of Intel's VSL, made in bulk from any starting place."""
+"""MCG31, the multiplicative congruential stream of Intel's VSL, in bulk from any place in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHIFT = np.uint64(31)
 
 
 def mcg31_states(seed: int, count: int, skip: int = 0) -> Array:
-    """States ``skip`` to ``skip + count`` (uint32); a state over ``MODULUS`` is the uniform draw."""
+    """States ``skip`` to ``skip + count`` (uint32); over ``MODULUS`` they are uniform draws."""
     if count < 0 or skip < 0:
         raise ValueError(f"mcg31_states: count {count} and skip {skip} must be 0 or more")
     first = (seed % MODULUS or 1) * pow(MULTIPLIER, skip, MODULUS) % MODULUS
@@ -41,7 +41,8 @@ def mcg31_below(seed: int, count: int, bound: float) -> Array:
             low = middle + 1
         else:
             high = middle
-    return mcg31_states(seed, count) < np.uint32(low)
+    below: Array = mcg31_states(seed, count) < np.uint32(low)
+    return below
 
 
 @functools.cache

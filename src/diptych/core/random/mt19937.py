@@ -1,4 +1,4 @@
-"""The Mersenne Twister stream: PyTorch's CPU generator, its seeding, its state bytes, its raw draws."""
+"""The Mersenne Twister stream of PyTorch's CPU generator: seeding, state bytes, raw draws."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Generator:
         self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
-        """Restart the stream. Negative seeds count down from 2**64; the low 32 bits drive the draws."""
+        """Restart the stream. Negative seeds count down from 2**64; the low 32 bits matter."""
         seed = int(seed)
         if not -(1 << 63) <= seed < 1 << 64:
             raise ValueError(
@@ -87,7 +87,7 @@ class Generator:
         return self._state.randint(0, 1 << 32, size=count, dtype=np.uint32)
 
     def bits64(self, count: int) -> Array:
-        """The next ``2 * count`` draws as ``count`` numbers (uint64), earlier draws in the high half."""
+        """The next ``2 * count`` draws as ``count`` numbers (uint64), the earlier one high."""
         pairs = self.bits(2 * count).reshape(count, 2)
         wide = pairs[:, 0].astype(np.uint64)
         wide <<= np.uint64(32)
@@ -122,7 +122,7 @@ class Generator:
         if self.next_float_normal is not None:
             record["float_normal"] = self.next_float_normal
             record["float_normal_is_valid"] = 1
-        return np.frombuffer(record.tobytes(), np.uint8).copy()
+        return np.array(np.frombuffer(record.tobytes(), np.uint8))
 
     def set_state(self, state: Array) -> Generator:
         """Continue from the bytes of ``get_state`` or of ``torch.get_rng_state()``."""

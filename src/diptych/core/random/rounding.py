@@ -1,9 +1,8 @@
-"""Rounding as the originals round: fused multiply-add, casts to storage, and libm's own functions."""
+"""Rounding as the originals round: fused multiply-add in NumPy, and casts to what is stored."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def require_float(operation: str, dtype: DType) -> None:
 
 
 def narrow(values: Array, dtype: DType) -> Array:
-    """Cast to what stores ``dtype``; the 16-bit formats go through float32, as in both originals."""
+    """Cast to what stores ``dtype``; the 16-bit formats go through float32, as in C."""
     if dtype is dtypes.bfloat16:
         return dtypes.float32_to_bfloat16(values.astype(np.float32, copy=False))
     if dtype is dtypes.float16 and values.dtype != np.float32:
@@ -49,7 +48,7 @@ def fma32(a: Any, b: Any, c: Any) -> Array:
     """
     wide = np.multiply(a, b, dtype=np.float64)
     wide += c
-    return wide.astype(np.float32)
+    return np.asarray(wide, np.float32)
 
 
 def fma64(a: Any, b: float, c: float) -> Array:
@@ -89,20 +88,3 @@ def _sum_to_odd(a: Array, b: Array) -> Array:
     even = (error != 0) & ((bits & 1) == 0)
     away = np.where((error > 0) == (total > 0), 1, -1)
     return (bits + np.where(even, away, 0)).view(np.float64)
-
-
-def by_libm(function: Callable[[float], float], values: Array) -> Array:
-    """Apply a function of ``math`` to each float64.
-
-    NumPy's own vector versions differ from the C library's in the last bit; a float64 result that
-    must equal the original's to the last bit has to be computed as the original does.
-    """
-    flat = values.ravel().tolist()
-    return np.fromiter(map(function, flat), np.float64, len(flat)).reshape(values.shape)
-
-
-def cos_sin(angle: Array) -> tuple[Array, Array]:
-    """The C library's cosine and sine of float64 angles."""
-    # NumPy hands a complex exponential to the C library, whose parts for exp(0 + i*x) are these.
-    unit = np.exp(1j * angle)
-    return unit.real, unit.imag

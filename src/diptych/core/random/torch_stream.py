@@ -17,12 +17,12 @@ import numpy as np
 from diptych.core import dtypes
 from diptych.core.dtypes import DType
 from diptych.core.random import box_muller
+from diptych.core.random.libm import by_libm
 from diptych.core.random.mcg31 import mcg31_below
 from diptych.core.random.mt19937 import Generator
 from diptych.core.random.permutation import forward_shuffle
 from diptych.core.random.rounding import (
     Array,
-    by_libm,
     element_count,
     fma32,
     fma64,
@@ -42,12 +42,16 @@ _INTEGERS = (
 
 def _unit24(generator: Generator, count: int) -> Array:
     """Uniforms (float32) in [0, 1): the low 24 bits of a draw."""
-    return (generator.bits(count) & _MASK24).astype(np.float32) * np.float32(2.0**-24)
+    values: Array = (generator.bits(count) & _MASK24).astype(np.float32)
+    values *= np.float32(2.0**-24)
+    return values
 
 
 def _unit53(generator: Generator, count: int) -> Array:
     """Uniforms (float64) in [0, 1): the low 53 bits of a double draw."""
-    return (generator.bits64(count) & _MASK53).astype(np.float64) * 2.0**-53
+    values: Array = (generator.bits64(count) & _MASK53).astype(np.float64)
+    values *= 2.0**-53
+    return values
 
 
 # --------------------------------------------------------------------------------- real-valued
@@ -112,7 +116,9 @@ def normal(
             generator, (*shape, 2), 0.0, std / math.sqrt(2.0), dtypes.real_of(dtype),
             contiguous=contiguous,
         )  # fmt: skip
-        return parts.view(dtype.numpy)[..., 0] + dtype.numpy.type(mean)
+        whole: Array = parts.view(dtype.numpy)[..., 0]
+        whole += dtype.numpy.type(mean)
+        return whole
     require_float("normal", dtype)
     if not std >= 0.0:
         raise ValueError(f"normal: got std {std}; a standard deviation is 0 or more")
@@ -256,9 +262,7 @@ def randint(
     return _from_to(generator, count, low, high - low, dtype).reshape(shape)
 
 
-def random_from(
-    generator: Generator, shape: Shape, low: int, dtype: DType = dtypes.int64
-) -> Array:
+def random_from(generator: Generator, shape: Shape, low: int, dtype: DType = dtypes.int64) -> Array:
     """Whole numbers from ``low`` to the dtype's largest: ``Tensor.random_(low, None)``."""
     count = element_count("random_from", shape)
     if low == -(1 << 63) and dtype in (
@@ -408,7 +412,7 @@ def bernoulli_each(
 
 
 def _double_draws_below(pairs: Array, probability: float) -> Array:
-    """Whether the 53-bit uniforms of pairs of draws lie below ``probability``, without making them."""
+    """Whether the 53-bit uniforms of pairs of draws lie below it, without making the uniforms."""
     bound = math.ceil(math.ldexp(probability, 53))
     top, rest = bound >> 32, bound & 0xFFFFFFFF
     high = pairs[:, 0] & np.uint32(0x1FFFFF)
@@ -423,7 +427,9 @@ def _ones(mask: Array, dtype: DType) -> Array:
     if dtype is dtypes.bool_:
         return mask
     if dtype is dtypes.bfloat16:
-        return mask.astype(np.uint16) * np.uint16(0x3F80)
+        bits: Array = mask.astype(np.uint16)
+        bits *= np.uint16(0x3F80)
+        return bits
     return mask.astype(dtype.numpy)
 
 
