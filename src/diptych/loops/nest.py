@@ -8,6 +8,7 @@ axis is kept. See README.md.
 from __future__ import annotations
 
 import enum
+from collections.abc import Container
 from dataclasses import dataclass
 
 from diptych.core import dtypes
@@ -186,11 +187,18 @@ def _operand_lines(nest: Nest) -> list[str]:
     return inputs + [f"out {operand.text()}" for operand in nest.outputs]
 
 
-def per_row(nest: Nest, roots: list[Expression]) -> set[Expression]:
-    """The expressions under ``roots`` that have one value for a whole row."""
+def per_row(
+    nest: Nest, roots: list[Expression], varying: Container[Expression] = ()
+) -> set[Expression]:
+    """The expressions under ``roots`` that have one value for a whole row.
+
+    ``varying`` are expressions known to have more (a column nest's results).
+    """
     found: set[Expression] = set()
     for node in walk(roots):
-        if isinstance(node, Load):
+        if node in varying:
+            same = False
+        elif isinstance(node, Load):
             same = nest.operands[node.operand].access is Access.BROADCAST
         elif isinstance(node, InnerIndex):
             same = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from diptych.compiler.nests.columns import ColumnKernel
 from diptych.compiler.nests.evaluation import supported as expression_supported
 from diptych.compiler.nests.rows import RowKernel
 from diptych.compiler.target import Target
@@ -28,7 +29,7 @@ def unit(nest: Nest, target: Target) -> CodeUnit:
 
     def write() -> str:
         if isinstance(nest, ColumnNest):
-            raise NotImplementedError("compiler.nests: ColumnNest")
+            return ColumnKernel(nest, target, name).text()
         return RowKernel(nest, target, name).text()
 
     return CodeUnit(name, (("kind", "nest"), ("nest", text)), write)

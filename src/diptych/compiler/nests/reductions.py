@@ -1,7 +1,7 @@
 """Reductions in IR: identities, combining in a fixed order, and their partial results in memory.
 
 The state of a reduction is a list of values: the running result, and for argmax and argmin the
-position (an integer as wide as the value, at least 32 bits; ``NOWHERE`` before the first element).
+position (an integer as wide as the value, at least 32 bits; ``nowhere`` before the first element).
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def position_type(reduce: Reduce, lanes: int = 1) -> str:
     return vector(lanes, "i64" if bits == 64 else "i32")
 
 
-def _nowhere(type_: str) -> int:
+def nowhere(type_: str) -> int:
+    """The position of a state that has taken in nothing better than its identity."""
     return (1 << (bits_of(type_) - 1)) - 1
 
 
@@ -73,7 +74,7 @@ def identity(reduce: Reduce, lanes: int) -> State:
     state = [constant(register_type(dtype, lanes), number)]
     if is_arg(reduce):
         type_ = position_type(reduce, lanes)
-        state.append(constant(type_, _nowhere(type_)))
+        state.append(constant(type_, nowhere(type_)))
     return state
 
 
@@ -136,7 +137,7 @@ def across_lanes(w: Function, reduce: Reduce, state: State) -> State:
 
 def position_of(w: Function, state: State, start: Value) -> Value:
     """The position of an arg-reduction's scalar state as i64, counted from ``start``."""
-    found = w.compare("eq", state[1], _nowhere(state[1].type))
+    found = w.compare("eq", state[1], nowhere(state[1].type))
     wide = w.cast("sext", w.select(found, constant(state[1].type, 0), state[1]), "i64")
     return w.add(wide, start)
 

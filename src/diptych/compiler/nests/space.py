@@ -103,7 +103,13 @@ class Space:
 
     def hoist(self, roots: list[Expression], lanes: int) -> dict[Expression, Value]:
         """Compute what is the same for all elements, once, as vectors."""
-        same = per_row(self.nest, roots)
+        return self.hoist_beside(roots, lanes, {})
+
+    def hoist_beside(
+        self, roots: list[Expression], lanes: int, given: dict[Expression, Value]
+    ) -> dict[Expression, Value]:
+        """The same where ``given`` already has vectors for some expressions."""
+        same = per_row(self.nest, roots, given)
         used = [node for node in roots if node in same]
         for node in walk(roots, same):
             used += [argument for argument in node.arguments() if argument in same]
