@@ -55,8 +55,20 @@ class AxisError(DiptychError, IndexError, ValueError):
     """An axis outside a tensor's dimensions."""
 
 
-class OutOfRangeError(DiptychError, IndexError):
-    """An index outside a tensor's extents."""
+class OutOfRangeError(DiptychError, IndexError, RuntimeError):
+    """An index outside a tensor's extents (PyTorch raises one or the other, by the function)."""
+
+
+class IndexTypeError(DTypeError, IndexError):
+    """An index tensor of an element type that cannot index."""
+
+
+class IndexShapeError(ShapeError, IndexError):
+    """Index tensors whose shapes do not fit each other, or what they index."""
+
+
+class LinAlgError(DiptychError, RuntimeError, ValueError):
+    """A matrix that an algorithm cannot work on: singular, not positive definite, not converging."""
 
 
 class GradientError(DiptychError, RuntimeError):

@@ -2,6 +2,7 @@
 
 from diptych.ops import arithmetic as arithmetic
 from diptych.ops import comparison as comparison
+from diptych.ops import indexing as indexing
 from diptych.ops import movement as movement
 from diptych.ops import reduction as reduction
 from diptych.ops import select as select
