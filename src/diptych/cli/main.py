@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(usage(), end="")
         return 0
     if name in ("-V", "--version"):
-        module = importlib.import_module("diptych.cli.info")
+        module = importlib.import_module("diptych.cli.version")
         print(f"diptych {module.version()}")
         return 0
     if name in PLANNED:
