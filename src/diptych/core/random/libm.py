@@ -46,7 +46,8 @@ def by_libm(function: Callable[[float], float], values: Array) -> Array:
     """
     flat = values.ravel().tolist()
     applied: Array = np.fromiter(map(function, flat), np.float64, len(flat))
-    return applied.reshape(values.shape)
+    applied.shape = values.shape
+    return applied
 
 
 def cos_sin(angle: Array) -> tuple[Array, Array]:

@@ -57,11 +57,12 @@ def fma64(a: Any, b: float, c: float) -> Array:
     product = a * b
     if c == 0.0 or math.frexp(b)[0] in (0.5, -0.5):  # the product is exact, or is the result
         return np.asarray(product + c)
-    error = _product_error(a, b, product)
-    low, lowest = _two_sum(error, np.full_like(error, c))
-    high, middle = _two_sum(product, low)
-    result = high + _sum_to_odd(middle, lowest)
-    return np.where(np.isfinite(result), result, product + c)
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = _product_error(a, b, product)
+        low, lowest = _two_sum(error, np.full_like(error, c))
+        high, middle = _two_sum(product, low)
+        result = high + _sum_to_odd(middle, lowest)
+        return np.where(np.isfinite(result), result, product + c)
 
 
 def _product_error(a: Array, b: float, product: Array) -> Array:

@@ -237,9 +237,17 @@ def geometric(
 def _apply(name: str, values: Array, dtype: DType) -> Array:
     """A function of float64, to the last bit of the C library's where the result stays float64."""
     if dtype is dtypes.float64:
-        return by_libm(getattr(math, name), values)
+        return by_libm(_exp if name == "exp" else getattr(math, name), values)
     function: Any = getattr(np, name)
-    return np.asarray(function(values))
+    with np.errstate(over="ignore"):
+        return np.asarray(function(values))
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 # ------------------------------------------------------------------------------ whole numbers
