@@ -43,7 +43,13 @@ def usable_cpus() -> int:
 
 
 def _unit() -> CodeUnit:
-    written = pool_ir.text(objects.target().triple)
+    triple = objects.target().triple
+    if "windows" in triple:
+        raise NotImplementedError(
+            "diptych.runtime.pool: Windows threads are not there yet; "
+            "set DIPTYCH_EVALUATOR=reference"
+        )
+    written = pool_ir.text(triple)
     return CodeUnit("dp_pool", (("text", written),), lambda: written)
 
 

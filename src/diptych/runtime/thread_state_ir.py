@@ -1,7 +1,8 @@
 """The part of the pool's native code that each thread has to itself, as LLVM IR text.
 
 A thread's state is found through a pthread key: how deep in tasks it is, its worker number, and a
-scratch block for each depth. The text expects the type ``%key``.
+scratch block for each depth. The text expects the type ``%key`` and the function ``@advise``, which
+may tell the system of a large block.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ declare i32 @posix_memalign(ptr, i64, i64)
 declare void @free(ptr)
 declare void @abort()
 
-@key = internal global i64 0, align 64
+@key = internal global %key zeroinitializer, align 64
 @wanted = internal global i64 1, align 64
 
 ; The calling thread's state, made at its first use.
 define internal ptr @state() nounwind {{
-  %k = load i64, ptr @key
-  %kk = trunc i64 %k to %key
+  %kk = load %key, ptr @key
   %found = call ptr @pthread_getspecific(%key %kk)
   %none = icmp eq ptr %found, null
   br i1 %none, label %make, label %done
@@ -84,7 +84,9 @@ grow:
   %rounded = and i64 %padded, -65536
   %some = icmp ne i64 %rounded, 0
   %asked = select i1 %some, i64 %rounded, i64 65536
-  %failed = call i32 @posix_memalign(ptr %cell, i64 4096, i64 %asked)
+  %large = icmp uge i64 %asked, 2097152
+  %alignment = select i1 %large, i64 2097152, i64 4096
+  %failed = call i32 @posix_memalign(ptr %cell, i64 %alignment, i64 %asked)
   %bad = icmp ne i32 %failed, 0
   br i1 %bad, label %die, label %keep
 die:
@@ -93,9 +95,12 @@ die:
 keep:
   store i64 %asked, ptr %cell.size
   %fresh = load ptr, ptr %cell
+  br i1 %large, label %tell, label %done
+tell:
+  call void @advise(ptr %fresh, i64 %asked)
   br label %done
 done:
-  %result = phi ptr [ %block, %0 ], [ %fresh, %keep ]
+  %result = phi ptr [ %block, %0 ], [ %fresh, %keep ], [ %fresh, %tell ]
   ret ptr %result
 }}
 

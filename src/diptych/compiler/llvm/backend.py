@@ -52,13 +52,17 @@ class CodegenError(DiptychError, RuntimeError):
 
 
 def _line_of(message: str, text: str) -> str:
-    """The line of IR that LLVM's message points at, as ``\\n  in: ...``."""
+    """The line of IR that LLVM's message points at, and the one before, as ``\\n  in: ...``."""
     found = re.search(r"<string>:(\d+):|^(\d+):\d+", message, re.MULTILINE)
     if not found:
         return ""
     lines = text.splitlines()
     number = int(found.group(1) or found.group(2))
-    return f"\n  in: {lines[number - 1].strip()}" if 0 < number <= len(lines) else ""
+    if not 0 < number <= len(lines):
+        return ""
+    # A phi is found wanting only at the instruction after it.
+    shown = [line.strip() for line in lines[max(number - 2, 0) : number]]
+    return "\n  in: " + "\n      ".join(shown)
 
 
 @functools.cache
