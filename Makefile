@@ -39,7 +39,6 @@ bench: venv
 
 docs:
 	@tools/venv.sh .venv-docs docs
-	PYTHONPATH=src .venv-docs/bin/python tools/docs.py
 	.venv-docs/bin/mkdocs build --strict
 
 clean:

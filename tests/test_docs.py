@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -39,9 +40,20 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_environment_page_lists_every_variable() -> None:
-    page = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
-    assert config.document() in page, "run `make docs`: docs/environment.md is not up to date"
+def test_generated_parts() -> None:
+    """What tools/docs_pages.py puts into the pages when the site is built."""
+    spec = importlib.util.spec_from_file_location("docs_pages", ROOT / "tools" / "docs_pages.py")
+    assert spec is not None and spec.loader is not None
+    pages = importlib.util.module_from_spec(spec)
+    path = list(sys.path)
+    spec.loader.exec_module(pages)
+    sys.path[:] = path
+    marks = {mark for page in PAGES for mark in pages.MARK.findall(page.read_text("utf-8"))}
+    assert marks == set(pages.PARTS)
+    for name, variable in config.VARIABLES.items():
+        assert variable.name.endswith(name)
+        assert f"`{variable.name}`" in pages.fill("<!-- generated: variables -->")
+    assert "| `cli/run.py` | ``diptych run``" in pages.fill("<!-- generated: modules -->")
 
 
 def test_command_page_names_the_commands_that_exist() -> None:
