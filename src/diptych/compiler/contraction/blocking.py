@@ -26,6 +26,17 @@ class Tile:
     lanes: int
     acc: str
     pairs: bool
+    dot: bool = False  # sums run along k inside vectors: see ``dotkernel``
+
+    @property
+    def name(self) -> str:
+        return "dot" if self.dot else f"{self.rows}x{self.vectors}"
+
+    def cycles(self, vectors: int) -> float:
+        """About how long a step along k takes a tile this wide: arithmetic, or its loads."""
+        if self.dot:
+            return 8.5 / self.lanes  # for one unit of its vectors along k
+        return max(self.rows * vectors / 2.0, (self.rows + vectors) / 2.0) + 0.1
 
     @property
     def width(self) -> int:
@@ -33,7 +44,7 @@ class Tile:
 
     @property
     def a_width(self) -> int:
-        return 1 << (self.rows - 1).bit_length()
+        return max(2, 1 << (self.rows - 1).bit_length())
 
     @property
     def unit(self) -> str:
@@ -49,20 +60,20 @@ class Tile:
         return 2 if self.pairs else 1
 
 
-def tile_for(contraction: Contraction, target: Target) -> Tile:
-    """The register tile of this contraction on this target.
+def tiles_for(contraction: Contraction, target: Target) -> tuple[Tile, ...]:
+    """The register tiles to choose from: the main one, one for few rows, one row, and dots.
 
     8 x 3 vectors leave 8 of AVX-512's 32 registers for B and the broadcast of A; 6 x 2 and 4 x 3 fill
-    16 registers. Each has at least the 8 independent sums that hide the latency of an FMA.
+    16 registers. Each main tile has at least the 8 independent sums that hide an FMA's latency.
     """
     acc = LLVM_TYPES[contraction.accumulator.name]
     lanes = target.lanes(contraction.accumulator.itemsize)
     pairs = contraction.uses_pairs(target)
-    if target.vector_bytes == 64:
-        return Tile(8, 3, lanes, acc, pairs)
-    if target.vector_bytes == 32:
-        return Tile(6, 2, lanes, acc, pairs)
-    return Tile(4, 3, lanes, acc, pairs)
+    shapes = {64: ((8, 3), (4, 4), (1, 4)), 32: ((6, 2), (3, 3), (1, 4))}.get(
+        target.vector_bytes, ((4, 3), (2, 4), (1, 4))
+    )
+    made = [Tile(rows, vectors, lanes, acc, pairs) for rows, vectors in shapes]
+    return (*made, Tile(1, 1, lanes, acc, pairs, dot=True))
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class Blocking:
 
 PARALLEL_FLOPS = 3_000_000  # below this the pool costs more than the second core gains
 _ROUND_BYTES = 16 << 20  # packed B of one round: it should stay in the last-level cache
-_UNITS = 256  # units of k in a block: a panel of B about fills the L1 cache
+_UNITS = 512  # units of k in a block: a task's packed A, and a few panels of B, fit the L2 cache
 
 
 def up(a: int, b: int) -> int:
@@ -102,16 +113,16 @@ def even(total: int, most: int, multiple: int) -> int:
 
 def panel_for(columns: int, tile: Tile) -> int:
     """Columns of a panel: the widest, unless a narrower one wastes less at the edge.
-
-    One vector alone is bound by the loads of A, hence its weight.
     """
-    weight = {vectors: max(float(vectors), 1.2) for vectors in range(1, tile.vectors + 1)}
 
     def cost(vectors: int) -> float:
-        whole, rest = divmod(up(columns, tile.lanes), vectors)
-        return whole * weight[vectors] + (weight[rest] if rest else 0)
+        whole, rest = divmod(up(max(1, columns), tile.lanes), vectors)
+        return whole * tile.cycles(vectors) + (tile.cycles(rest) if rest else 0)
 
+    widest = cost(tile.vectors)
     best = min(range(tile.vectors, 0, -1), key=cost)
+    if cost(best) > 0.97 * widest:
+        best = tile.vectors
     return best * tile.lanes
 
 
@@ -127,7 +138,9 @@ def blocking(
     """Cut a product of these extents (the register tile's m and n) into rounds, blocks and tasks."""
     units = up(k, tile.step)
     panel = panel_for(n, tile)
-    block_k = even(units, _UNITS, 8) if units > 1.5 * _UNITS else max(1, units)
+    if tile.dot:
+        panel, pack_a, pack_b = tile.lanes, False, False
+    block_k = even(units, _UNITS, 8) if units > 1.25 * _UNITS else max(1, units)
     column_bytes = max(1, units * tile.unit_bytes)
     round_n = n if not pack_b else even(n, max(panel, _ROUND_BYTES // column_bytes), panel)
     per_item = up(n, tile.lanes) * tile.lanes * column_bytes

@@ -16,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum, auto
 
-from diptych.compiler.contraction.blocking import Tile, tile_for
+from diptych.compiler.contraction.blocking import Tile
 from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Descriptor, Slot
 from diptych.compiler.contraction.frame import Frame, FrameWord
-from diptych.compiler.contraction.microkernel import FIRST, LAST, write_tiles
+from diptych.compiler.contraction.microkernel import write_tiles
 from diptych.compiler.contraction.packing import PackWriter
 from diptych.compiler.contraction.spec import Contraction, Store
+from diptych.compiler.contraction.storing import FIRST, LAST
 from diptych.compiler.llvm.writer import Function, Module, Value, constant
 from diptych.compiler.target import Target
 
@@ -48,12 +49,18 @@ class DriverWriter:
     """Writes the kernel and its task bodies into a module."""
 
     def __init__(
-        self, module: Module, name: str, contraction: Contraction, store: Store, target: Target
+        self,
+        module: Module,
+        name: str,
+        contraction: Contraction,
+        tile: Tile,
+        store: Store,
+        target: Target,
     ) -> None:
         self.module = module
         self.name = name
         self.contraction = contraction
-        self.tile: Tile = tile_for(contraction, target)
+        self.tile = tile
         self.a_bytes = contraction.dtype_a.itemsize
         self.b_bytes = contraction.dtype_b.itemsize
         self.out_bytes = contraction.dtype_out.itemsize
@@ -62,6 +69,8 @@ class DriverWriter:
         self.unit = self.tile.unit_bytes
         self.pointers = 2 + len(contraction.operands)  # C's place in ptrs
         self.call_tile = write_tiles(module, contraction, self.tile, store, target)
+        if tile.dot:  # which never packs
+            return
         PackWriter(
             module, "pack_a", contraction.dtype_a, self.tile, self.tile.a_width, target, True
         ).write()
@@ -70,7 +79,8 @@ class DriverWriter:
         ).write()
 
     def write(self) -> None:
-        self._pack_task()
+        if not self.tile.dot:
+            self._pack_task()
         self._block_task()
         self._kernel()
 
@@ -95,9 +105,8 @@ class DriverWriter:
                 width = f.minimum(f.sub(columns, across.index), round_columns)
                 words.put(Context.COLUMN, across.index)
                 words.put(Context.COLUMNS, width)
-                with f.when(f.compare("ne", d[Slot.PACK_B], 0)):
-                    pieces = f.mul(items, self._divide_up(f, d[Slot.UNITS], d[Slot.PACK_UNITS]))
-                    self._dispatch(f, d, pieces, d[Slot.PACK_GROUP], "pack_task", context)
+                if not self.tile.dot:
+                    self._dispatch_packing(f, d, items, context)
                 blocks = f.mul(
                     self._divide_up(f, d[Slot.M], d[Slot.BLOCK_M]),
                     self._divide_up(f, width, d[Slot.BLOCK_N]),
@@ -106,6 +115,11 @@ class DriverWriter:
                     f, d, f.mul(items, blocks), d[Slot.GROUP], "block_task", context
                 )
         f.ret()
+
+    def _dispatch_packing(self, f: Function, d: Descriptor, items: Value, context: Value) -> None:
+        with f.when(f.compare("ne", d[Slot.PACK_B], 0)):
+            pieces = f.mul(items, self._divide_up(f, d[Slot.UNITS], d[Slot.PACK_UNITS]))
+            self._dispatch(f, d, pieces, d[Slot.PACK_GROUP], "pack_task", context)
 
     def _scratch(self, f: Function, d: Descriptor, words: Frame) -> None:
         """Room for packed B and, behind it, for what tasks keep when they run on this thread."""
@@ -347,7 +361,7 @@ class DriverWriter:
             def direct(source: Value = source) -> list[Value]:
                 return [source, f.mul(f.mul(d[Slot.A_ROW], size), self.tile.rows)]
 
-            a_block, a_panel = f.choose(pack_a, packed, direct)
+            a_block, a_panel = direct() if self.tile.dot else f.choose(pack_a, packed, direct)
             first = f.compare("eq", k, 0)
             last = f.compare("sge", f.add(k, count), units)
             flags = f.binary(
@@ -396,14 +410,15 @@ class DriverWriter:
         pack_b = f.compare("ne", d[Slot.PACK_B], 0)
         b_at = f.add(
             self._batch_offset(f, d, Slot.B_BATCH, indices),
-            f.add(f.mul(k, d[Slot.B_ROW]), f.mul(words.load(Context.COLUMN), d[Slot.B_COL])),
+            f.add(f.mul(f.mul(k, tile.step), d[Slot.B_ROW]), f.mul(words.load(Context.COLUMN), d[Slot.B_COL])),
         )
         direct = f.offset(self._pointer(f, words, d[Slot.B_POINTER]), f.mul(b_at, self.b_bytes), "i8")
         b = f.select(pack_b, self._packed_b(f, words, d, item), direct)
         # Column j of B: packed, its panel's place; else a step along the row.
-        b_column = f.select(pack_b, f.mul(d[Slot.UNITS], unit), constant("i64", self.b_bytes))
+        b_col = f.mul(d[Slot.B_COL], self.b_bytes)
+        b_column = f.select(pack_b, f.mul(d[Slot.UNITS], unit), b_col)
         b_k = f.select(pack_b, f.mul(k, unit), constant("i64", 0))
-        b_row = f.mul(d[Slot.B_ROW], self.b_bytes)
+        b_row = b_col if tile.dot else f.mul(d[Slot.B_ROW], self.b_bytes)
         down = f.binary("udiv", f.add(rows, tile.rows - 1), constant("i64", tile.rows))
         over = self._divide_up(f, columns, panel)
         inner_is_columns = f.compare("ne", d[Slot.COLUMNS_FIRST], 0)

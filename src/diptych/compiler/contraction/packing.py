@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from diptych.compiler.contraction.blocking import Tile
 from diptych.compiler.contraction.convert import storage, widen
-from diptych.compiler.contraction.microkernel import interleave
+from diptych.compiler.contraction.storing import interleave
 from diptych.compiler.contraction.spec import LLVM_TYPES
 from diptych.compiler.llvm.writer import Function, Module, Value, constant, vector
 from diptych.compiler.target import Target
@@ -122,38 +122,29 @@ class PackWriter:
     def _transposed(self) -> Sequence[Value]:
         """Steps along k are contiguous: blocks of ``tile.lanes`` of them are turned in registers."""
         f, lanes, block = self.f, self.lanes, self.tile.lanes
-        full = f.binary("and", self.units, -block)
-        # A half pair at the end must not be read by a whole block.
-        whole_units = f.binary("lshr", self.elements, self.tile.step - 1)
-        full = f.minimum(full, f.binary("and", whole_units, -block))
-        whole = f.compare("sge", self.valid, lanes)
+        # Whole blocks of existing elements and rows take the quick loop, the rest the masked one.
+        existing = f.binary("lshr", self.elements, self.tile.step - 1)
+        every = f.compare("sge", self.valid, lanes)
+        quick = f.select(every, f.binary("and", existing, -block), constant("i64", 0))
 
         def rows(start: Value, masks: Sequence[Value] | None) -> list[Value]:
-            made = []
             k = f.mul(start, self.tile.step)
             last = f.sub(self.valid, 1)
-            for lane in range(lanes):
-                where = self._from(k, f.minimum(last, lane))
-                made.append(self._row_along(where, masks[lane] if masks is not None else None))
-            return made
+            return [
+                self._row_along(
+                    self._from(k, f.minimum(last, lane)), masks[lane] if masks is not None else None
+                )
+                for lane in range(lanes)
+            ]
 
-        def quick() -> Sequence[Value]:
-            with f.loop(0, full, block) as loop:
-                self._put_block(interleave(f, rows(loop.index, None)), loop.index, None)
-            return []
-
-        def careful() -> Sequence[Value]:
-            with f.loop(0, full, block) as loop:
-                left = f.sub(self.elements, f.mul(loop.index, self.tile.step))
-                mixed = interleave(f, rows(loop.index, self._row_masks(left)))
-                self._put_block(mixed, loop.index, None)
-            return []
-
-        f.choose(whole, quick, careful)
-        with f.when(f.compare("slt", full, self.units)):
-            left = f.sub(self.elements, f.mul(full, self.tile.step))
-            mixed = interleave(f, rows(full, self._row_masks(left)))
-            self._put_block(mixed, full, f.sub(self.units, full))
+        with f.loop(0, quick, block) as loop:
+            self._put_block(interleave(f, rows(loop.index, None)), loop.index)
+        room = f.stack(self.tile.unit, lanes * block)
+        with f.loop(quick, self.units, block) as loop:
+            left = f.sub(self.elements, f.mul(loop.index, self.tile.step))
+            mixed = interleave(f, rows(loop.index, self._row_masks(left)))
+            left_units = f.minimum(f.sub(self.units, loop.index), block)
+            self._put_part(mixed, loop.index, left_units, room)
         return []
 
     def _row_masks(self, left: Value) -> list[Value]:
@@ -173,18 +164,9 @@ class PackWriter:
             return f.cast("bitcast", value, vector(self.tile.lanes, "i32"))
         return self._unit(value)
 
-    def _put_block(self, mixed: Sequence[Value], start: Value, count: Value | None) -> None:
-        """Store ``[k][lane]`` vectors; with ``count``, that many steps only."""
+    def _put_block(self, mixed: Sequence[Value], start: Value) -> None:
+        """Store ``[k][lane]`` vectors."""
         f, lanes, block = self.f, self.lanes, self.tile.lanes
-        if count is not None:
-            room = f.stack(self.tile.unit, lanes * block)
-            for index, value in enumerate(mixed):
-                f.store(value, f.offset(room, index * block, self.tile.unit))
-            whole = vector(lanes, self.tile.unit)
-            with f.loop(0, count) as loop:
-                value = f.load(whole, f.offset(room, f.mul(loop.index, lanes), self.tile.unit))
-                f.store(value, self._to(f.add(start, loop.index)), align=self.tile.unit_bytes)
-            return
         piece = block if self.dense else min(lanes, block)
         for index, value in enumerate(mixed):
             for part in range(block // piece):
@@ -197,6 +179,18 @@ class PackWriter:
                     where,
                     align=self.tile.unit_bytes,
                 )
+
+    def _put_part(
+        self, mixed: Sequence[Value], start: Value, count: Value, room: Value
+    ) -> None:
+        """Store the first ``count`` steps of ``[k][lane]`` vectors, by way of the stack."""
+        f, lanes, block = self.f, self.lanes, self.tile.lanes
+        for index, value in enumerate(mixed):
+            f.store(value, f.offset(room, index * block, self.tile.unit))
+        whole = vector(lanes, self.tile.unit)
+        with f.loop(0, count) as loop:
+            value = f.load(whole, f.offset(room, f.mul(loop.index, lanes), self.tile.unit))
+            f.store(value, self._to(f.add(start, loop.index)), align=self.tile.unit_bytes)
 
     def _by_element(self) -> Sequence[Value]:
         """Any strides."""

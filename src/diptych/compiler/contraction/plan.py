@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, tile_for, up
+from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, tiles_for, up
 from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Slot
 from diptych.compiler.contraction.driver import STACK_BYTES, DriverWriter
 from diptych.compiler.contraction.epilogue import Transposed
@@ -84,28 +84,30 @@ def plan(
     problem = Problem(m, n, k, a, b, c, tuple(operands), tuple(batch))
     _check(contraction, problem)
     problem = _merge_batch(problem)
-    if problem.c.col != 1 and problem.n > 1 and (problem.c.row == 1 or problem.m == 1):
+    by_columns = problem.c.col != 1 and problem.n > 1 and problem.c.row == 1
+    if problem.c.row == 1 and problem.m > 1 and (by_columns or problem.n == 1):
         problem, contraction = problem.transposed(), _transposed(contraction)
     store = Store.ROW if problem.c.col == 1 or problem.n == 1 else Store.STRIDED
-    tile = tile_for(contraction, target)
-    forms = [_form(problem, contraction, tile, target, store)]
+    forms = _forms(problem, contraction, store, target)
     if store is Store.ROW:
         other = replace(contraction, dtype_a=contraction.dtype_b, dtype_b=contraction.dtype_a)
-        forms.append(_form(problem.transposed(), other, tile, target, Store.COLUMN))
+        forms += _forms(problem.transposed(), other, Store.COLUMN, target)
     form = min(forms, key=lambda candidate: candidate.cost)
-    return tile_unit(form.contraction, form.store, target), _descriptor(form, tile)
+    unit = tile_unit(form.contraction, form.tile, form.store, target)
+    return unit, _descriptor(form)
 
 
-def tile_unit(contraction: Contraction, store: Store, target: Target) -> CodeUnit:
+def tile_unit(contraction: Contraction, tile: Tile, store: Store, target: Target) -> CodeUnit:
     """The kernel built on the register tile; ``contraction`` in the tile's order of A and B."""
     name = "contraction"
 
     def text() -> str:
         module = Module("contraction " + " ".join("=".join(part) for part in contraction.key()))
-        DriverWriter(module, name, contraction, store, target).write()
+        DriverWriter(module, name, contraction, tile, store, target).write()
         return module.text()
 
-    key = (("kernel", "contraction.tile"), *contraction.key(), ("store", store.value))
+    key = (("kernel", "contraction.tile"), *contraction.key(), ("tile", tile.name),
+           ("store", store.value))  # fmt: skip
     return CodeUnit(name, key, text)
 
 
@@ -194,13 +196,29 @@ def _merge_batch(problem: Problem) -> Problem:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to compute a product, and an estimate of its nanoseconds on one thread."""
+    """One way to compute a product, and an estimate of its cycles on one thread."""
 
     problem: Problem
     contraction: Contraction
+    tile: Tile
     store: Store
     cuts: Blocking
     cost: float
+
+
+def _forms(
+    problem: Problem, contraction: Contraction, store: Store, target: Target
+) -> list[Form]:
+    """The product on each tile that can compute it with A and B in this order."""
+    contiguous = problem.a.col == 1 and problem.b.row == 1
+    made = []
+    for tile in tiles_for(contraction, target):
+        if tile.dot and not (contiguous and problem.k % tile.step == 0):
+            continue
+        if tile.rows == 1 and store is Store.COLUMN:  # it would store single elements
+            continue
+        made.append(_form(problem, contraction, tile, target, store))
+    return made
 
 
 def _form(
@@ -212,19 +230,20 @@ def _form(
         count *= extent
     pack_a, pack_b = _packs(problem, contraction, tile, target)
     cuts = blocking(m, n, k, count, tile, pack_a, pack_b)
-    units, lanes = max(1, up(k, tile.step)), tile.lanes
-    full, rest = divmod(up(max(n, 1), lanes), cuts.panel // lanes)
-    cycles = {1: 4.6, 2: 8.0, 3: 12.0}
-    per_row_of_tiles = full * cycles[cuts.panel // lanes] + (cycles[rest] if rest else 0)
-    tiles = up(max(m, 1), tile.rows) * (full + (1 if rest else 0))
-    cost = up(max(m, 1), tile.rows) * per_row_of_tiles * units + 40 * tiles
-    if store is Store.COLUMN:
-        cost += 60 * tiles
+    units, vectors = max(1, up(k, tile.step)), cuts.panel // tile.lanes
+    full, rest = divmod(up(max(n, 1), tile.lanes), vectors)
+    down, over = up(max(m, 1), tile.rows), full + (1 if rest else 0)
+    step = full * tile.cycles(vectors) + (tile.cycles(rest) if rest else 0)
+    # A tile's fixed cost: its call and stores; the final sums of dots; a transposition.
+    each = 90 if tile.dot else 30 + 2 * tile.rows + (2.5 * tile.rows if store is Store.COLUMN else 0)
+    if tile.dot:
+        step *= tile.lanes * up(units, tile.lanes) / units
+    cycles = down * step * units + each * down * over
     if pack_b:
-        cost += units * n * (0.35 if problem.b.col == 1 else 0.6) + 100
+        cycles += units * n * (0.35 if problem.b.col == 1 else 0.6) + 100
     if pack_a:
-        cost += units * m * (0.35 if problem.a.row == 1 else 0.6)
-    return Form(problem, contraction, store, cuts, cost * count / 4.0)
+        cycles += units * m * (0.35 if problem.a.row == 1 else 0.6)
+    return Form(problem, contraction, tile, store, cuts, cycles * count)
 
 
 def _packs(
@@ -232,6 +251,8 @@ def _packs(
 ) -> tuple[bool, bool]:
     """Whether A and B must, or should, be packed."""
     m, n, k = problem.m, problem.n, problem.k
+    if tile.dot:
+        return False, False
     computing = tile.acc
     a_plain = LLVM_TYPES[contraction.dtype_a.name] == computing
     b_plain = LLVM_TYPES[contraction.dtype_b.name] == computing
@@ -250,9 +271,9 @@ def _packs(
     return pack_a, pack_b
 
 
-def _descriptor(form: Form, tile: Tile) -> list[int]:
+def _descriptor(form: Form) -> list[int]:
     """The words of ``descriptor.Slot``, then those of the epilogue's operands."""
-    problem, cuts = form.problem, form.cuts
+    problem, cuts, tile = form.problem, form.cuts, form.tile
     d = [0] * (Slot.OPERANDS + OPERAND_WORDS * len(problem.operands))
     units = up(problem.k, tile.step)
     swapped = form.store is Store.COLUMN
@@ -284,7 +305,7 @@ def _descriptor(form: Form, tile: Tile) -> list[int]:
     d[Slot.COLUMNS_FIRST], d[Slot.PARALLEL] = int(cuts.columns_first), int(cuts.parallel)
     d[Slot.GROUP], d[Slot.PACK_GROUP] = cuts.group, cuts.pack_group
     d[Slot.PACK_UNITS] = cuts.pack_units
-    shared, private, partial = _rooms(form, tile, units)
+    shared, private, partial = _rooms(form, units)
     d[Slot.SHARED_BYTES], d[Slot.PRIVATE_BYTES] = shared, private
     d[Slot.CALLER_BYTES] = 0 if cuts.parallel else private
     d[Slot.PARTIAL_OFFSET] = partial
@@ -295,9 +316,9 @@ def _descriptor(form: Form, tile: Tile) -> list[int]:
     return [int(word) for word in d]
 
 
-def _rooms(form: Form, tile: Tile, units: int) -> tuple[int, int, int]:
+def _rooms(form: Form, units: int) -> tuple[int, int, int]:
     """Bytes of packed B, bytes of a task's own room, and where its partial sums start (-1: in C)."""
-    cuts, unit = form.cuts, tile.unit_bytes
+    cuts, tile, unit = form.cuts, form.tile, form.tile.unit_bytes
     pitch = up(cuts.round_n, tile.lanes) * tile.lanes
     shared = cuts.round_batch * pitch * units * unit if cuts.pack_b else 0
     packed_a = 0
