@@ -5,5 +5,7 @@ from diptych.ops import comparison as comparison
 from diptych.ops import indexing as indexing
 from diptych.ops import movement as movement
 from diptych.ops import reduction as reduction
+from diptych.ops import scan as scan
 from diptych.ops import select as select
+from diptych.ops import sorting as sorting
 from diptych.ops import transcendental as transcendental
