@@ -33,9 +33,12 @@ lint: venv
 	$(VENV)/bin/python -m pytest -q tests/test_layering.py tests/test_file_size.py tests/test_docs.py
 
 bench: venv
-	@tools/venv.sh $(BENCH) -- torch tensorflow-cpu jax
+	@tools/venv.sh $(BENCH) -- torch tensorflow-cpu jax scikit-learn
 	@mkdir -p out
-	$(DIPTYCH) bench --peers $(BENCH)/bin/python --json out/bench.json --chart out/bench.png $(CASES) benchmarks/spine_*.py
+	$(DIPTYCH) bench --peers $(BENCH)/bin/python $(CASES) \
+		--json out/bench.json --markdown out/bench.md --chart out/bench.png \
+		benchmarks/spine_torch.py benchmarks/spine_jax.py benchmarks/spine_tensorflow.py \
+		benchmarks/spine_numpy.py benchmarks/start_torch.py "examples/digits_mlp.py --steps 1"
 
 docs:
 	@tools/venv.sh .venv-docs docs

@@ -117,12 +117,13 @@ def test_serve_protocol(tmp_path: Path) -> None:
 def test_whole_program(numpy_engine: Installed, tmp_path: Path) -> None:
     file = tmp_path / "program.py"
     file.write_text("import sys, numpy\nif sys.argv[1] != 'ok': sys.exit(3)\n")
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     found = programs.run_whole(numpy_engine, programs.read(f"{file} ok"), 1, tmp_path / "log")
     assert 0 < found.seconds < 60 and 5 < found.megabytes < 2000
     with pytest.raises(BenchError, match="exits with 3"):
         programs.run_whole(numpy_engine, programs.read(f"{file} no"), 1, tmp_path / "log")
-    if hasattr(os, "sched_getaffinity"):
-        assert len(os.sched_getaffinity(0)) == os.cpu_count() or os.environ.get("CI")
+    if before is not None:
+        assert os.sched_getaffinity(0) == before  # ours is as it was
 
 
 def filled() -> Report:
