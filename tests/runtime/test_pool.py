@@ -22,7 +22,7 @@ pytestmark = pytest.mark.native
 
 # count: desc = (rounds, tasks, work); p0[task] += 1 each round, after some work.
 # nest: the same from inside tasks: tasks x tasks cells.
-# meet: each task waits (for seconds at most) until all tasks have begun, and says whether they have.
+# meet: each task waits (for seconds at most) until all have begun, and says whether they have.
 # scratch: each task checks that its scratch is aligned, its own, and survives a nested call.
 TEXT = """
 declare void @dp_parallel(i64, ptr, ptr)
@@ -277,7 +277,7 @@ sys.path.insert(0, {folder!r})
 import test_pool as t
 from diptych.runtime import objects, pool
 unit = t.CodeUnit("count", (("text", t.TEXT),), lambda: t.TEXT)
-f = objects.obtain_and_link(unit, pool.symbols(), ["count"])
+f = objects.obtain_and_link(unit, pool.symbols(), ["count", "meet"])
 pool.set_num_threads(3)
 assert t.run(f["count"], [50, 9, 10], 9) == [50] * 9
 busy = threading.Thread(target=lambda: t.run(f["count"], [20000, 9, 200], 9))
@@ -287,6 +287,7 @@ for _ in range(5):
     pid = os.fork()
     if not pid:
         good = t.run(f["count"], [200, 9, 10], 9) == [200] * 9 and pool.get_num_threads() == 3
+        good = good and t.run(f["meet"], [3], 4) == [3, 1, 1, 1]
         os._exit(0 if good else 1)
     children.append(pid)
 codes = [os.waitpid(pid, 0)[1] for pid in children]
