@@ -181,6 +181,15 @@ def test_children_resolve_imports_too(tmp_path: Path) -> None:
     assert diptych("-c", probe, cwd=tmp_path, PYTHONPATH=path).stdout == "yes\n"
 
 
+def test_debugger_stops_where_the_program_ends(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("def f(x):\n    breakpoint()\n    return x\nprint(f(1))\n")
+    for typed in ("n\n" * 9, "p x\ns\nc\n"):
+        expected = python("script.py", cwd=tmp_path, run=False, stdin=typed)
+        actual = diptych("script.py", cwd=tmp_path, stdin=typed)
+        assert (actual.returncode, actual.stdout) == (expected.returncode, expected.stdout)
+        assert actual.stderr == expected.stderr == ""
+
+
 def test_parse() -> None:
     call = parse(["--hide-from", "a,-b", "--full-traceback", "s.py", "--hide-from", "x"])
     assert (call.kind, call.program, call.arguments) == ("script", "s.py", ["--hide-from", "x"])

@@ -207,6 +207,16 @@ def pass_to_children(call: Invocation) -> None:
         os.environ[config.HIDE_FROM.name] = ",".join(filter(None, (given, call.hide_from)))
 
 
+def execute(code: CodeType, namespace: dict[str, Any]) -> None:
+    """Runs the program; a debugger that it started and that steps past its end stops there.
+
+    The tracer is reset in the same line, before an event of this frame reaches the debugger.
+    """
+    tracer = sys.gettrace()
+    sys._getframe().f_trace_lines = False
+    _ = exec(code, namespace), sys.settrace(tracer)  # type: ignore[func-returns-value]
+
+
 def main(arguments: list[str]) -> int:
     """Runs the program; ``SystemExit`` passes through, and Python itself gives it its meaning."""
     try:
@@ -226,7 +236,7 @@ def main(arguments: list[str]) -> int:
     ours = sys.modules["__main__"]  # kept alive: the frames above us run in it
     try:
         code, module = load(call)
-        exec(code, vars(module))
+        execute(code, vars(module))
     except UsageError as error:
         sys.stderr.write(f"diptych run: {error}\n")
         return error.status
