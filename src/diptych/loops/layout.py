@@ -16,6 +16,7 @@ TASK_WORK = 1 << 16  # cost units of one task
 SPLIT_ROWS = 8  # with fewer rows than this, long reduced rows are cut
 SPLIT_CHUNK = 1 << 14  # elements of the shortest piece of a cut reduction
 MAX_SPLITS = 256  # pieces of a cut row; their partial results lie on the stack
+PIECE = 1 << 10  # pieces of rows are multiples of it, whole vectors in every dtype
 PANEL = 128  # columns of the narrowest task of a column nest
 PARTIAL_BYTES = 1 << 18  # stack bytes for the partial results of a cut column reduction
 
@@ -187,13 +188,13 @@ def _row_tasks(nest: RowNest, layout: Layout) -> list[int]:
     if count == 0 or (length + 4) * count * each <= DIRECT_WORK:
         return [1, count, max(1, length), 1]
     if nest.pointwise:
-        grain = max(1024, TASK_WORK // each)
+        grain = max(PIECE, TASK_WORK // each)
         if length > 2 * grain:
-            chunk = _up(_up(length, _up(length, grain)), 1024) * 1024
+            chunk = _up(_up(length, _up(length, grain)), PIECE) * PIECE
             chunks = _up(length, chunk)
             return [count * chunks, 1, chunk, chunks]
     elif count < SPLIT_ROWS and length >= 4 * SPLIT_CHUNK:
-        chunk = max(SPLIT_CHUNK, _up(_up(length, MAX_SPLITS), 1024) * 1024)
+        chunk = max(SPLIT_CHUNK, _up(_up(length, MAX_SPLITS), PIECE) * PIECE)
         return [1, count, chunk, _up(length, chunk)]
     per_task = max(1, TASK_WORK // ((length + 4) * each))
     return [_up(count, per_task), per_task, max(1, length), 1]

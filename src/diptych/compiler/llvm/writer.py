@@ -315,7 +315,9 @@ class Function:
         """A mask of the first ``count`` (i64, >= 0) of ``lanes``; ``bits`` is the data's width."""
         if lanes == 1:
             return self.compare("sgt", count, 0)
-        element = f"i{max(8, bits)}"
+        # The compared vector fills a register at least: LLVM 22 loses the zeroes above a mask that
+        # came from a widened compare, and a masked store then writes past its end.
+        element = f"i{min(64, max(bits, 128 // lanes, 8))}"
         capped = self.intrinsic("smin", "i64", [count, constant("i64", lanes)])
         narrow = self.cast("trunc", capped, element)
         return self.compare("slt", self.iota(lanes, element), self.splat(narrow, lanes))

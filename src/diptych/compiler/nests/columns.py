@@ -18,7 +18,7 @@ from diptych.compiler.nests.space import Descriptor, Space, decode, operand_poin
 from diptych.compiler.target import Target
 from diptych.loops.expression import Apply, Expression, RowValue, walk
 from diptych.loops.layout import PARTIAL_BYTES
-from diptych.loops.nest import Access, ColumnNest
+from diptych.loops.nest import Access, ColumnNest, Reduce
 
 # Places in the descriptor.
 TASKS, PANEL, PANELS, SPLIT, SPLITS, INNER, REDUCED, OUTER, RANK = range(9)
@@ -253,7 +253,7 @@ class ColumnKernel:
                 for column in at:
                     w.prefetch(w.offset(ahead, column, type_))
 
-    def _position(self, w: Function, reduce: reductions.Reduce, position: Value) -> Value | None:
+    def _position(self, w: Function, reduce: Reduce, position: Value) -> Value | None:
         if not reductions.is_arg(reduce):
             return None
         narrow = w.cast("trunc", position, reductions.position_type(reduce))
@@ -292,7 +292,7 @@ class ColumnKernel:
         w.jump(after)
         w.block(after)
 
-    def _from_top(self, w: Function, reduce: reductions.Reduce, state: State, top: Value) -> State:
+    def _from_top(self, w: Function, reduce: Reduce, state: State, top: Value) -> State:
         """An arg-reduction's positions as i64 counted from row 0."""
         if not reductions.is_arg(reduce):
             return state
