@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from diptych import config
+from diptych.compiler.llvm import backend
+from diptych.compiler.lower import lower
+from diptych.core import buffer as buffers
 from diptych.core import call, tape
+from diptych.core.buffer import PooledBuffer
 from diptych.core.inplace import register_view
 from diptych.core.layout import Layout, layout
 from diptych.core.operation import Composite, Context, Operation, Params, Primitive
-from diptych.core.tensor import Tensor, empty, store, wrap
+from diptych.core.tensor import Tensor, copy_array, empty, store, wrap
 from diptych.graph.graph import Graph
 from diptych.graph.interpreter import interpret
 from diptych.graph.trace import trace, visible
 from diptych.ops import declared as declared
+from diptych.runtime import native, objects
+from diptych.runtime.allocator import CachingAllocator
+from diptych.runtime.program import Program
 
 _PLANS_LIMIT = 4096  # per operation; programs whose shapes never repeat must not grow for ever
 
-Executable = Callable[[Sequence[Tensor]], "list[Tensor]"]
 # A plan takes the operands and gives the result: a Tensor, or a tuple of them.
 Plan = Callable[..., Any]
+
+
+class Executable(Protocol):
+    """A graph ready to run on operands of the layouts it was traced with."""
+
+    def run(self, operands: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs, as tensors of class Tensor."""
+
+    def run_into(self, target: Tensor, operands: Sequence[Tensor]) -> None:
+        """Write the first output over ``target``'s memory."""
+
+
+class Backend(Protocol):
+    """Turns graphs into executables."""
+
+    def compile(self, graph: Graph, out: Layout | None = None) -> Executable:
+        """Prepare a graph; with ``out``, for writing the first output over memory of that layout."""
+
+    def plan(self, graph: Graph) -> Plan:
+        """A plan of a graph whose outputs take the class of the first operand."""
 
 
 def traced_call(op: Operation, layouts: Sequence[Layout], params: Params) -> Graph:
@@ -29,30 +56,110 @@ def traced_call(op: Operation, layouts: Sequence[Layout], params: Params) -> Gra
     return trace(lambda *operands: call.current.apply(op, operands, params), layouts)
 
 
-def reference_executable(graph: Graph) -> Executable:
-    """Runs a graph with NumPy: what serves without LLVM, and the oracle of everything else."""
-    places = [graph.layouts[value] for value in graph.outputs]
+def general_plan(run: Callable[[Sequence[Tensor]], list[Tensor]], outputs: int) -> Plan:
+    """A plan around any executable."""
+    single = outputs == 1
 
-    def run(operands: Sequence[Tensor]) -> list[Tensor]:
-        arrays = interpret(graph, [operand.values() for operand in operands])
+    def plan(*operands: Tensor) -> Any:
+        cls = operands[0].result_type if operands else Tensor
+        results = run(operands)
+        for result in results:
+            result.__class__ = cls
+        return results[0] if single else tuple(results)
+
+    return plan
+
+
+class ReferenceExecutable:
+    """Runs a graph with NumPy: what serves without LLVM, and the oracle of everything else."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.places = [graph.layouts[value] for value in graph.outputs]
+
+    def run(self, operands: Sequence[Tensor]) -> list[Tensor]:
+        arrays = interpret(self.graph, [operand.values() for operand in operands])
         results = []
-        for place, array in zip(places, arrays, strict=True):
+        for place, array in zip(self.places, arrays, strict=True):
             out = empty(layout(place.dtype, place.shape), Tensor)
             store(out, array)
             results.append(out)
         return results
 
-    return run
+    def run_into(self, target: Tensor, operands: Sequence[Tensor]) -> None:
+        store(target, interpret(self.graph, [operand.values() for operand in operands])[0])
+
+
+class ReferenceBackend:
+    """NumPy's interpreter behind the plans."""
+
+    def compile(self, graph: Graph, out: Layout | None = None) -> Executable:
+        return ReferenceExecutable(graph)
+
+    def plan(self, graph: Graph) -> Plan:
+        return general_plan(ReferenceExecutable(graph).run, len(graph.outputs))
+
+
+class NativeBackend:
+    """Lowers graphs, and links them to generated machine code."""
+
+    def __init__(self) -> None:
+        native.install()
+
+    def compile(self, graph: Graph, out: Layout | None = None) -> Executable:
+        return Program(lower(graph, objects.target(), out))
+
+    def plan(self, graph: Graph) -> Plan:
+        program = Program(lower(graph, objects.target()))
+        return direct_plan(program) or general_plan(program.run, len(graph.outputs))
+
+
+def direct_plan(program: Program) -> Plan | None:
+    """A plan for the common case: one kernel, one or two operands in order, one fresh result."""
+    found = program.direct()
+    if found is None:
+        return None
+    kernel, desc, order = found
+    position, place, offset = program.outputs[0]
+    nbytes = program.sizes[0] if program.sizes else 0
+    if len(program.outputs) != 1 or position != 0 or offset or order not in ([0, 1], [0, 1, 2]):
+        return None
+    released = program.stretches[0].released
+    native_call = native.call_released if released else native.call
+    keep = program  # owns desc
+    new = object.__new__
+
+    def plan1(x: Tensor) -> Tensor:
+        buffer = PooledBuffer(nbytes)
+        out = new(x.result_type)
+        out.layout = place
+        out.buffer = buffer
+        out.address = address = buffer.address
+        native_call(kernel, desc, x.address, address)
+        return out
+
+    def plan2(a: Tensor, b: Tensor) -> Tensor:
+        buffer = PooledBuffer(nbytes)
+        out = new(a.result_type)
+        out.layout = place
+        out.buffer = buffer
+        out.address = address = buffer.address
+        native_call(kernel, desc, a.address, b.address, address)
+        return out
+
+    plan: Any = plan1 if program.inputs == 1 else plan2
+    plan.program = keep
+    return plan  # type: ignore[no-any-return]
 
 
 class EagerEvaluator:
     """Runs every call now, through a plan found by operation, layouts and parameters.
 
-    ``executable`` turns a graph into something that runs: NumPy's interpreter, or compiled code.
+    ``backend`` turns graphs into something that runs: NumPy's interpreter, or compiled code.
     """
 
-    def __init__(self, executable: Callable[[Graph], Executable]) -> None:
-        self.executable = executable
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
 
     # ---- calls
 
@@ -64,7 +171,7 @@ class EagerEvaluator:
         out = plan(x)
         if x.node is not None and op.differentiable and tape.mode.enabled:
             tape.record(op, params, (x,), out)
-        return out
+        return visible(op, out) if type(out) is tuple else out
 
     def apply2(self, op: Operation, a: Tensor, b: Tensor, params: Params) -> Any:
         key = (a.layout, b.layout, params)
@@ -74,7 +181,7 @@ class EagerEvaluator:
         out = plan(a, b)
         if (a.node is not None or b.node is not None) and op.differentiable and tape.mode.enabled:
             tape.record(op, params, (a, b), out)
-        return out
+        return visible(op, out) if type(out) is tuple else out
 
     def apply(self, op: Operation, operands: Sequence[Tensor], params: Params) -> Any:
         key = (*[x.layout for x in operands], params)
@@ -88,7 +195,7 @@ class EagerEvaluator:
                     if tape.mode.enabled:
                         tape.record(op, params, operands, out)
                     break
-        return visible(op, out)
+        return visible(op, out) if type(out) is tuple else out
 
     def make_plan(
         self, op: Operation, operands: Sequence[Tensor], params: Params, key: Any
@@ -99,24 +206,10 @@ class EagerEvaluator:
             plan = view_plan(op, operands[0].layout, params)
         if plan is None:
             graph = traced_call(op, [x.layout for x in operands], params)
-            plan = self.graph_plan(graph)
+            plan = self.backend.plan(graph)
         if len(op.plans) >= _PLANS_LIMIT:
             op.plans.clear()
         op.plans[key] = plan
-        return plan
-
-    def graph_plan(self, graph: Graph) -> Plan:
-        """A plan that runs a graph and gives its outputs the class of the first operand."""
-        run = self.executable(graph)
-        single = len(graph.outputs) == 1
-
-        def plan(*operands: Tensor) -> Any:
-            cls = operands[0].result_type if operands else Tensor
-            results = run(operands)
-            for result in results:
-                result.__class__ = cls
-            return results[0] if single else tuple(results)
-
         return plan
 
     # ---- in place
@@ -132,11 +225,29 @@ class EagerEvaluator:
         self, op: Operation, out: Tensor, operands: Sequence[Tensor], params: Params, key: Any
     ) -> Plan:
         graph = traced_call(op, [x.layout for x in operands], params)
-        run = self.executable(graph)
+        executable = self.backend.compile(graph, out.layout)
+        elementwise = len(graph.nodes) == 1 and graph.nodes[0].op.family == "elementwise"
 
         def plan(target: Tensor, *given: Tensor) -> None:
-            store(target, run(given)[0].array())
+            for x in given:
+                if x.buffer is target.buffer and not (
+                    elementwise and x.address == target.address and x.layout is target.layout
+                ):
+                    # An operand that overlaps the target otherwise: read it all before writing.
+                    given = tuple([detached_copy(y) if y.buffer is x.buffer else y for y in given])
+                    break
+            executable_for(given).run_into(target, given)
 
+        def executable_for(given: tuple[Tensor, ...]) -> Executable:
+            if all(x.layout is y for x, y in zip(given, places, strict=True)):
+                return executable
+            again = traced_call(op, [x.layout for x in given], params)
+            return self.backend.compile(again, out_layout)
+
+        places = [x.layout for x in operands]
+        out_layout = out.layout
+        if len(op.plans) >= _PLANS_LIMIT:
+            op.plans.clear()
         op.plans[key] = plan
         return plan
 
@@ -201,7 +312,7 @@ def gradient_plan(
         return pulled
 
     graph = trace(rule, [given[index].layout for index in places])
-    plan = evaluator.graph_plan(graph)
+    plan = evaluator.backend.plan(graph)
     count = len(needs)
     single = len(graph.outputs) == 1
 
@@ -218,10 +329,24 @@ def gradient_plan(
     return run
 
 
+def detached_copy(x: Tensor) -> Tensor:
+    """A row-major copy of a tensor, off the tape."""
+    return copy_array(x.array(), x.result_type, x.layout.dtype)
+
+
+def choose_backend() -> Backend:
+    """What DIPTYCH_EVALUATOR asks for; "auto" means native code where LLVM is installed."""
+    wanted = config.EVALUATOR.get()
+    if wanted == "reference" or (wanted == "auto" and not backend.version()):
+        return ReferenceBackend()
+    buffers.install(CachingAllocator())
+    return NativeBackend()
+
+
 def ensure() -> None:
     """Install the eager evaluator, once."""
     if not isinstance(call.current, EagerEvaluator):
-        call.install(EagerEvaluator(reference_executable))
+        call.install(EagerEvaluator(choose_backend()))
 
 
 ensure()

@@ -161,6 +161,9 @@ class CallNode(Node):
                 value.node, value.output = self, index
             results.append(value)
         context = Context(tuple(operands), tuple(results), self.params, needs)
+        if isinstance(self.op, Composite) and self.op.residuals:
+            # Its rule reads residuals, through which no cotangent flows: differentiate the forward.
+            return _through_forward(self.op, context, cotangents)
         return open_rule(self.op, context, cotangents)
 
     def release(self) -> None:
@@ -212,7 +215,7 @@ def _through_forward(op: Composite, context: Context, cotangents: list[Any]) -> 
     roots = [
         (result.node, result.output, cotangent)
         for result, cotangent in zip(results, cotangents, strict=False)
-        if result.node is not None
+        if result.node is not None and cotangent is not None
     ]
     targets = [(gate, 0) for gate in gates if gate is not None]
     found = iter(

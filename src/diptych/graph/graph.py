@@ -46,15 +46,21 @@ class Graph:
         for node in self.nodes:
             for operand in node.operands:
                 if operand not in defined:
-                    raise GraphError(op=node.op.name, argument=f"value %{operand}", expected="defined first")
+                    raise GraphError(
+                        op=node.op.name, argument=f"value %{operand}", expected="defined first"
+                    )
             inferred = node.op.infer(tuple(self.layouts[v] for v in node.operands), node.params)
             expected = inferred if isinstance(inferred, tuple) else (inferred,)
             got = tuple(self.layouts[v] for v in node.results)
             if [(p.dtype, p.shape) for p in got] != [(p.dtype, p.shape) for p in expected]:
-                raise GraphError(op=node.op.name, argument="results", got=got, expected=f"{expected}")
+                raise GraphError(
+                    op=node.op.name, argument="results", got=got, expected=f"{expected}"
+                )
             for result in node.results:
                 if result in defined:
-                    raise GraphError(op=node.op.name, argument=f"value %{result}", expected="defined once")
+                    raise GraphError(
+                        op=node.op.name, argument=f"value %{result}", expected="defined once"
+                    )
                 defined.add(result)
         for output in self.outputs:
             if output not in defined:

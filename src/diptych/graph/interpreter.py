@@ -42,7 +42,9 @@ def computing(array: Array, dtype: DType) -> Array:
     return array.astype(np.float32) if dtype is dtypes.float16 else array
 
 
-def evaluate(op: Primitive, arrays: Sequence[Array], params: Params, places: Sequence[Layout]) -> list[Array]:
+def evaluate(
+    op: Primitive, arrays: Sequence[Array], params: Params, places: Sequence[Layout]
+) -> list[Array]:
     """One primitive by its NumPy reference: arrays of values in and out."""
     if op.family == "elementwise":
         dtype = params[0]
@@ -53,7 +55,10 @@ def evaluate(op: Primitive, arrays: Sequence[Array], params: Params, places: Seq
     else:
         result = op.reference(*arrays, *params)
     results = result if isinstance(result, tuple) else (result,)
-    return [rounded(r, place.dtype).reshape(place.shape) for r, place in zip(results, places, strict=True)]
+    return [
+        rounded(r, place.dtype).reshape(place.shape)
+        for r, place in zip(results, places, strict=True)
+    ]
 
 
 def interpret(graph: Graph, arrays: Sequence[Array]) -> list[Array]:
@@ -64,6 +69,8 @@ def interpret(graph: Graph, arrays: Sequence[Array]) -> list[Array]:
     for node in graph.nodes:
         places = [graph.layouts[v] for v in node.results]
         operands = [values[v] for v in node.operands]
-        for value, array in zip(node.results, evaluate(node.op, operands, node.params, places), strict=True):
+        for value, array in zip(
+            node.results, evaluate(node.op, operands, node.params, places), strict=True
+        ):
             values[value] = array
     return [values[v] for v in graph.outputs]

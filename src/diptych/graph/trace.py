@@ -104,7 +104,9 @@ class TraceEvaluator:
         if threading.get_ident() != self.thread:
             self.outer.into(out, op, operands, params)
             return
-        raise GraphError(f"{op.name}: an in-place change cannot be traced here; operations are pure")
+        raise GraphError(
+            f"{op.name}: an in-place change cannot be traced here; operations are pure"
+        )
 
     def gradient(
         self, op: Operation, params: Params, saved: tuple[Any, ...], outputs: tuple[Any, ...],

@@ -1,9 +1,14 @@
 """Imports every file that declares operations, so that the registry is whole."""
 
+from diptych.ops import activation as activation
 from diptych.ops import arithmetic as arithmetic
 from diptych.ops import comparison as comparison
+from diptych.ops import contraction as contraction
+from diptych.ops import creation as creation
 from diptych.ops import indexing as indexing
+from diptych.ops import loss as loss
 from diptych.ops import movement as movement
+from diptych.ops import normalization as normalization
 from diptych.ops import reduction as reduction
 from diptych.ops import scan as scan
 from diptych.ops import select as select

@@ -1,0 +1,669 @@
+"""Graph to steps: values stay unstored as long as they can be fused into what reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+from diptych.compiler.contraction.plan import Strided, plan
+from diptych.compiler.contraction.spec import Contraction
+from diptych.compiler.epilogues import ExpressionStage, operand_of
+from diptych.compiler.expressions import applied, compilable
+from diptych.compiler.fuse import Builder, Built, Root
+from diptych.compiler.lazy import (
+    Apply,
+    Lazy,
+    Moved,
+    Number,
+    Pick,
+    Position,
+    Product,
+    Reduced,
+    Stored,
+    axis_map,
+    move,
+)
+from diptych.compiler.nests.emit import supported, unit
+from diptych.compiler.spaces import Space, kept_map, remap, space_of, uses
+from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
+from diptych.compiler.target import Target
+from diptych.core.dtypes import DType, float32, float64, int64
+from diptych.core.layout import Layout, Shape, broadcast_strides, row_major
+from diptych.core.operation import Primitive, lookup
+from diptych.core.tensor import Tensor, copy_array
+from diptych.errors import GraphError
+from diptych.graph.graph import Graph, Node
+from diptych.loops import expression
+from diptych.loops.expression import Expression, Load
+from diptych.loops.layout import descriptor
+
+_MOST_USES = 1  # a product read more often than this is stored instead of becoming an epilogue
+_GROUP_OUTPUTS = 8
+
+
+class Lowering:
+    """Lowers one graph for one target. ``out`` gives the strides of the first output, if not fresh."""
+
+    def __init__(self, graph: Graph, target: Target, out: Layout | None = None) -> None:
+        self.graph = graph
+        self.target = target
+        self.out = out
+        self.result = Lowered()
+        self.values: dict[int, Lazy] = {}
+        self.stored: dict[int, Stored] = {}
+        self.alive: list[Lazy] = []
+        self.pending: list[Lazy] = []
+        self.counts: dict[int, int] = {}
+        self.aranges: dict[int, Stored] = {}
+
+    # ---- storages
+
+    def add_storage(self, storage: Storage) -> int:
+        self.result.storages.append(storage)
+        return len(self.result.storages) - 1
+
+    def fresh(self, dtype: DType, shape: Shape, kind: str = "temporary") -> Place:
+        """A new row-major place."""
+        size = 1
+        for extent in shape:
+            size *= extent
+        storage = self.add_storage(Storage(kind, size * dtype.itemsize))
+        return Place(storage, 0, dtype, shape, row_major(shape))
+
+    def constant(self, tensor: Tensor) -> Lazy:
+        """A tensor known at compile time: a number where it is one, else its memory."""
+        place = tensor.layout
+        if place.size == 1 and not place.dtype.is_complex:
+            return Number(tensor.values().reshape(()).item(), place.dtype, place.shape)
+        storage = self.add_storage(Storage("constant", tensor=tensor))
+        return Stored(Place(storage, 0, place.dtype, place.shape, place.strides))
+
+    def positions(self, extent: int) -> Stored:
+        """A constant that holds 0, 1, ... extent - 1."""
+        found = self.aranges.get(extent)
+        if found is None:
+            made = self.constant(copy_array(np.arange(max(extent, 2)), Tensor, int64))
+            assert isinstance(made, Stored), "two elements or more are stored"
+            found = self.aranges[extent] = made
+        return found
+
+    def resolve(self, lazy: Lazy) -> Lazy:
+        """The stored form of a value, once it has one."""
+        return self.stored.get(id(lazy), lazy)
+
+    # ---- the walk over the graph
+
+    def run(self) -> Lowered:
+        """Lower every node, then store the outputs."""
+        graph = self.graph
+        for index, value in enumerate(graph.inputs):
+            place = graph.layouts[value]
+            storage = self.add_storage(Storage("input", index=index))
+            self.values[value] = Stored(Place(storage, 0, place.dtype, place.shape, place.strides))
+        for value, tensor in graph.constants.items():
+            self.values[value] = self.constant(tensor)
+        for node in graph.nodes:
+            for operand in node.operands:
+                self.counts[operand] = self.counts.get(operand, 0) + 1
+        for value in graph.outputs:
+            self.counts[value] = self.counts.get(value, 0) + 1
+        for node in graph.nodes:
+            self.lower(node)
+        self.pending = [self.values[value] for value in graph.outputs]
+        for index, value in enumerate(graph.outputs):
+            self.result.outputs.append(self.output(self.values[value], index))
+        return self.result
+
+    def lower(self, node: Node) -> None:
+        """Record what a node's results are, storing as little as possible."""
+        family = node.op.family
+        method = getattr(self, f"lower_{family}", None)
+        made = method(node) if method is not None else None
+        if made is None:
+            self.host(node)
+            return
+        self.alive.append(made)
+        self.values[node.results[0]] = made
+
+    def operands(self, node: Node) -> list[Lazy]:
+        return [self.resolve(self.values[value]) for value in node.operands]
+
+    def shape(self, node: Node) -> Shape:
+        return self.graph.layouts[node.results[0]].shape
+
+    def dtype(self, node: Node) -> DType:
+        return self.graph.layouts[node.results[0]].dtype
+
+    # ---- families
+
+    def lower_elementwise(self, node: Node) -> Lazy | None:
+        args = self.operands(node)
+        dtype, shape = self.dtype(node), self.shape(node)
+        kinds = tuple(arg.dtype for arg in args)
+        if not compilable(node.op, node.params[0], kinds, dtype, self.target):
+            return None
+        aligned = []
+        for arg in args:
+            axes = axis_map(lookup("broadcast"), (shape,), arg.shape, shape)  # type: ignore[arg-type]
+            assert axes is not None, "a broadcast only rearranges axes"
+            aligned.append(arg if arg.shape == shape else remap(arg, axes, shape, self.resolve, {}))
+        return Apply(node.op, node.params, tuple(aligned), dtype, shape)
+
+    def lower_movement(self, node: Node) -> Lazy | None:
+        writer = getattr(self, f"write_{node.op.name}", None)
+        if writer is not None:
+            return writer(node)  # type: ignore[no-any-return]
+        if node.op.view is None:
+            return None
+        source = self.operands(node)[0]
+        shape = self.shape(node)
+        axes = axis_map(node.op, node.params, source.shape, shape)
+        if axes is not None:
+            return remap(source, axes, shape, self.resolve, {})
+        made = move(source, node.op, node.params, shape, {})
+        if made is None:
+            stored = self.store(source)
+            made = move(stored, node.op, node.params, shape, {})
+            if made is None:  # strides that no view can express: copy to row-major first
+                made = move(self.copied(stored), node.op, node.params, shape, {})
+        return made
+
+    def lower_reduction(self, node: Node) -> Lazy | None:
+        source = self.operands(node)[0]
+        dtype = self.dtype(node)
+        if node.op.name in ("argmax", "argmin"):
+            axes, computing = (node.params[0],), source.dtype
+        else:
+            axes, computing = node.params
+        if computing.is_complex or source.dtype.is_complex:
+            return None
+        if not axes:
+            return Apply(lookup("cast"), (dtype,), (source,), dtype, source.shape)  # type: ignore[arg-type]
+        if any(isinstance(use, Product) for use in _products(source, self.resolve)):
+            source = self.store(source)
+        return Reduced(node.op.name, source, tuple(axes), computing, dtype, self.shape(node))
+
+    def lower_iota(self, node: Node) -> Lazy | None:
+        shape, axis, dtype = node.params
+        position = Position(axis, shape)
+        if dtype is int64:
+            return position
+        return Apply(lookup("cast"), (dtype,), (position,), dtype, shape)  # type: ignore[arg-type]
+
+    def lower_pick(self, node: Node) -> Lazy | None:
+        source, index = self.operands(node)
+        axis = node.params[0]
+        stored = self.store(source)
+        if axis != len(source.shape) - 1 or stored.dtype.is_complex:
+            return None
+        if any(
+            n != m
+            for k, (n, m) in enumerate(zip(source.shape, index.shape, strict=True))
+            if k != axis
+        ):
+            return None
+        return Pick(stored, index, axis)
+
+    def lower_contraction(self, node: Node) -> Lazy | None:
+        a, b = (self.store(x).place for x in self.operands(node))
+        dtype, shape = self.dtype(node), self.shape(node)
+        if not dtype.is_float:
+            return None
+        product = Product(a, b, dtype, shape)
+        if self.counts.get(node.results[0], 0) > _MOST_USES:
+            return self.store(product)
+        return product
+
+    # ---- movement that writes: into parts of a fresh place
+
+    def write_concatenate(self, node: Node) -> Lazy:
+        axis = node.params[0]
+        target = self.fresh(self.dtype(node), self.shape(node))
+        position = 0
+        for source in self.operands(node):
+            extent = source.shape[axis]
+            self.write(source, _narrowed(target, axis, position, extent))
+            position += extent
+        return Stored(target)
+
+    def write_unslice(self, node: Node) -> Lazy:
+        shape, limits = node.params
+        target = self.fresh(self.dtype(node), shape)
+        self.write(Number(0, target.dtype, shape), target)
+        self.write(self.operands(node)[0], _sliced(target, limits))
+        return Stored(target)
+
+    def write_put_slice(self, node: Node) -> Lazy:
+        whole, part = self.operands(node)
+        target = self.fresh(self.dtype(node), self.shape(node))
+        self.write(whole, target)
+        self.write(self.cast(part, target.dtype), _sliced(target, node.params[0]))
+        return Stored(target)
+
+    def write_pad(self, node: Node) -> Lazy:
+        source, value = self.operands(node)
+        target = self.fresh(self.dtype(node), self.shape(node))
+        filled = remap(value, (None,) * len(target.shape), target.shape, self.resolve, {})
+        self.write(filled, target)
+        widths = node.params[0]
+        limits = tuple((b, b + n, 1) for (b, _), n in zip(widths, source.shape, strict=True))
+        self.write(source, _sliced(target, limits))
+        return Stored(target)
+
+    def write_undiagonal(self, node: Node) -> Lazy:
+        shape, *params = node.params
+        target = self.fresh(self.dtype(node), shape)
+        self.write(Number(0, target.dtype, shape), target)
+        self.write(self.operands(node)[0], _viewed(target, "diagonal", tuple(params)))
+        return Stored(target)
+
+    def write_put_strided(self, node: Node) -> Lazy:
+        whole, part = self.operands(node)
+        target = self.fresh(self.dtype(node), self.shape(node))
+        self.write(whole, target)
+        self.write(self.cast(part, target.dtype), _viewed(target, "as_strided", node.params))
+        return Stored(target)
+
+    def cast(self, lazy: Lazy, dtype: DType) -> Lazy:
+        if lazy.dtype is dtype:
+            return lazy
+        return Apply(lookup("cast"), (dtype,), (lazy,), dtype, lazy.shape)  # type: ignore[arg-type]
+
+    # ---- storing
+
+    def output(self, lazy: Lazy, index: int) -> Place:
+        """Where an output lies: an operand's own memory when it is one, else fresh memory."""
+        into = self.out if index == 0 else None
+        lazy = self.resolve(lazy)
+        if into is not None:
+            storage = self.add_storage(Storage("output", into.nbytes))
+            place = Place(storage, 0, into.dtype, into.shape, into.strides)
+            self.write(self.cast(lazy, into.dtype), place)
+            return place
+        stored = self.store(lazy, "output")
+        kind = self.result.storages[stored.place.storage].kind
+        if kind == "constant":
+            return self.copied(stored, "output").place
+        if kind == "temporary":
+            self.result.storages[stored.place.storage].kind = "output"
+        return stored.place
+
+    def copied(self, stored: Stored, kind: str = "temporary") -> Stored:
+        """A row-major copy."""
+        place = self.fresh(stored.dtype, stored.shape, kind)
+        self.write(stored, place)
+        return Stored(place)
+
+    def store(self, lazy: Lazy, kind: str = "temporary") -> Stored:
+        """The value in memory; computes it, together with pending outputs of the same group."""
+        lazy = self.resolve(lazy)
+        if isinstance(lazy, Stored):
+            return lazy
+        if isinstance(lazy, Moved):
+            base = self.store(lazy.base)
+            seen = remap(base, lazy.axes, lazy.shape, self.resolve, {})
+            assert isinstance(seen, Stored), "a stored value stays stored"
+            return self.remember(lazy, seen)
+        place = self.fresh(lazy.dtype, lazy.shape, kind)
+        self.emit([(lazy, place)], join=True)
+        return self.stored[id(lazy)]
+
+    def remember(self, lazy: Lazy, stored: Stored) -> Stored:
+        self.stored[id(lazy)] = stored
+        self.alive += [lazy, stored]
+        return stored
+
+    def write(self, lazy: Lazy, place: Place) -> None:
+        """Compute a value into a given place."""
+        lazy = self.resolve(lazy)
+        if isinstance(lazy, (Moved, Product)) and not (
+            isinstance(lazy, Product) and lazy.dtype is place.dtype
+        ):
+            lazy = self.store(lazy)
+        if isinstance(lazy, (Stored, Number, Position, Pick)):
+            lazy = Apply(lookup("cast"), (lazy.dtype,), (lazy,), lazy.dtype, lazy.shape)  # type: ignore[arg-type]
+            self.alive.append(lazy)
+        self.emit([(lazy, place)], join=False)
+
+    # ---- groups
+
+    def settle(self, lazy: Lazy, columns_too: bool) -> tuple[Space | None, bool]:
+        """Store what cannot be in one group with ``lazy``; its space (None: pointwise) and kept-ness."""
+        while True:
+            found = uses(lazy, self.resolve)
+            if not found:
+                return None, False
+            space = space_of(found[0][0])
+            full = lazy.shape == space.shape
+            if full and not all(
+                space_of(base) == space and space.spreads(kept_map(base, axes))
+                for base, axes in found
+            ):
+                full = False
+            kept = not full and all(
+                space_of(base) == space and space.injects(kept_map(base, axes), lazy.shape)
+                for base, axes in found
+            ) and len({kept_map(base, axes) for base, axes in found}) == 1  # fmt: skip
+            if (full and (columns_too or self.prefers_rows(space, found))) or kept:
+                bad = next((base for base, _ in found if self.unsettled(base, space)), None)
+                if bad is None:
+                    return space, kept
+                self.store(bad.arg if isinstance(bad, Reduced) else bad.index)  # type: ignore[attr-defined]
+                continue
+            foreign = [base for base, _ in found if base is not lazy]
+            if not foreign:
+                return space, kept
+            self.store(foreign[0])
+
+    def unsettled(self, base: Lazy, space: Space) -> bool:
+        """Whether a reduction's argument holds reductions that this space does not line up with."""
+        inner = base.arg if isinstance(base, Reduced) else base.index  # type: ignore[attr-defined]
+        found = uses(inner, self.resolve)
+        if isinstance(base, Pick):
+            return bool(found)
+        return any(
+            space_of(deeper) != space
+            or not space.spreads(kept_map(deeper, axes))
+            or self.unsettled(deeper, space)
+            for deeper, axes in found
+        )
+
+    def prefers_rows(self, space: Space, found: list[tuple[Lazy, Any]]) -> bool:
+        """Whether the reduced axes hold the unit stride of most of what is read over the full space."""
+        if any(isinstance(base, Pick) for base, _ in found):
+            return True
+        votes = 0
+        for base, _ in found:
+            stack: list[Lazy] = [base]
+            while stack:
+                value = self.resolve(stack.pop())
+                if isinstance(value, Stored) and value.shape == space.shape:
+                    units = [
+                        axis
+                        for axis, (n, s) in enumerate(
+                            zip(value.shape, value.place.strides, strict=True)
+                        )
+                        if n != 1 and abs(s) == 1
+                    ]
+                    if units:
+                        votes += 1 if units[-1] in space.axes else -1
+                elif isinstance(value, Apply):
+                    stack.extend(value.args)
+                elif isinstance(value, Reduced) and value is base:
+                    stack.append(value.arg)
+        return votes >= 0
+
+    def emit(self, wanted: list[tuple[Lazy, Place]], join: bool) -> None:
+        """Add the steps that compute a value into its place (and, with ``join``, group partners)."""
+        lazy, place = wanted[0]
+        if self.emit_product(lazy, place):
+            self.remember(lazy, Stored(place))
+            return
+        self.store_products(lazy)
+        space, kept = self.settle(lazy, columns_too=False)
+        group = [(lazy, place)]
+        if join:
+            group += self.partners(lazy, space)
+        if space is None:
+            space = Space(lazy.shape, ())
+            builder = Builder(space, self.resolve, self.positions)
+            built: Built | None = builder.pointwise([self.full_root(x, p) for x, p in group])
+        else:
+            built = self.build_reducing(space, group)
+        if built is None:
+            self.split(lazy, place)
+            return
+        self.add_nest(built)
+        for value, where in group:
+            self.remember(value, Stored(where))
+
+    def partners(self, lazy: Lazy, space: Space | None) -> list[tuple[Lazy, Place]]:
+        """Pending outputs that the same nest can store."""
+        found: list[tuple[Lazy, Place]] = []
+        taken = {id(lazy)}
+        for other in self.pending:
+            other = self.resolve(other)
+            if id(other) in taken or isinstance(other, (Stored, Moved, Product, Number, Position)):
+                continue
+            if len(found) + 1 >= _GROUP_OUTPUTS or _products(other, self.resolve):
+                continue
+            if self.joins(other, lazy, space):
+                taken.add(id(other))
+                found.append((other, self.fresh(other.dtype, other.shape, "output")))
+        return found
+
+    def joins(self, other: Lazy, lazy: Lazy, space: Space | None) -> bool:
+        """Whether ``other`` can be stored by the nest of ``lazy`` without storing anything first."""
+        found = uses(other, self.resolve)
+        if space is None:
+            return not found and other.shape == lazy.shape
+        if not found or any(
+            space_of(base) != space or self.unsettled(base, space) for base, _ in found
+        ):
+            return False
+        maps = {kept_map(base, axes) for base, axes in found}
+        if other.shape == space.shape and all(space.spreads(axes) for axes in maps):
+            everything = uses(lazy, self.resolve)
+            return self.prefers_rows(space, everything)
+        return len(maps) == 1 and all(space.injects(axes, other.shape) for axes in maps)
+
+    def full_root(self, lazy: Lazy, place: Place) -> Root:
+        return Root(lazy, place, place.strides, kept=False)
+
+    def kept_root(self, lazy: Lazy, place: Place, space: Space) -> Root:
+        """A once-per-row value, lifted to the full space."""
+        base, axes = uses(lazy, self.resolve)[0]
+        lift = space.lift(kept_map(base, axes))
+        lifted = remap(lazy, lift, space.shape, self.resolve, {})
+        self.alive.append(lifted)
+        strides = tuple(0 if axis is None else place.strides[axis] for axis in lift)
+        return Root(lifted, place, strides, kept=True)
+
+    def build_reducing(self, space: Space, group: list[tuple[Lazy, Place]]) -> Built | None:
+        """A row nest or a column nest of a group over one space, by where the unit strides lie."""
+        roots = []
+        for lazy, place in group:
+            full = lazy.shape == space.shape and all(
+                space.spreads(kept_map(base, axes)) for base, axes in uses(lazy, self.resolve)
+            )
+            roots.append(
+                self.full_root(lazy, place) if full else self.kept_root(lazy, place, space)
+            )
+        rows_first = self.prefers_rows(space, uses(group[0][0], self.resolve))
+        columns_possible = all(root.kept for root in roots) and not self.nested(group)
+        order = ["rows", "columns"] if rows_first else ["columns", "rows"]
+        for kind in order:
+            if kind == "columns" and not columns_possible:
+                continue
+            builder = Builder(space, self.resolve, self.positions)
+            built = builder.rows(roots) if kind == "rows" else builder.columns(roots)
+            if built is not None:
+                return built
+        return None
+
+    def nested(self, group: list[tuple[Lazy, Place]]) -> bool:
+        """Whether a reduction of the group reads another one, or a pick: columns cannot do that."""
+        for lazy, _ in group:
+            for base, _ in uses(lazy, self.resolve):
+                if isinstance(base, Pick) or uses(base.arg, self.resolve):  # type: ignore[attr-defined]
+                    return True
+        return False
+
+    def split(self, lazy: Lazy, place: Place) -> None:
+        """Reduce over axes that do not merge in two steps: the last of them first."""
+        bases = [base for base, _ in uses(lazy, self.resolve)]
+        for base in bases:
+            assert isinstance(base, Reduced), "picks have one axis"
+            first, last = base.axes[:-1], base.axes[-1]
+            shape = tuple(n for axis, n in enumerate(base.arg.shape) if axis != last)
+            if not first:
+                raise GraphError(
+                    f"lowering: no nest reduces axis {last} of shape {list(base.arg.shape)}"
+                )
+            inner = Reduced(base.name, base.arg, (last,), base.computing, base.computing, shape)
+            stored = self.store(inner)
+            outer = Reduced(base.name, stored, first, base.computing, base.dtype, base.shape)
+            if base is lazy:
+                self.alive.append(outer)
+                self.emit([(outer, place)], join=False)
+                self.remember(lazy, Stored(place))
+                return
+            self.remember(base, self.store(outer))
+        self.emit([(lazy, place)], join=False)
+
+    def add_nest(self, built: Built) -> None:
+        numbers = descriptor(built.nest, built.layout)
+        if not supported(built.nest, self.target):
+            raise GraphError("lowering: a nest holds an operation that kernels do not have")
+        self.result.steps.append(
+            KernelStep(unit(built.nest, self.target), tuple(numbers), built.operands)
+        )
+
+    # ---- products
+
+    def store_products(self, lazy: Lazy) -> None:
+        """Store the products under a value whose nest is not an epilogue."""
+        for product in _products(lazy, self.resolve):
+            if product is not lazy:
+                self.store(product)
+
+    def emit_product(self, lazy: Lazy, place: Place) -> bool:
+        """Compute a product, with the elementwise tree on top as its epilogue; False when it is none."""
+        products = _products(lazy, self.resolve)
+        if len(products) != 1 or uses(lazy, self.resolve):
+            return False
+        product = products[0]
+        if product is lazy:
+            self.add_product(product, place, (), [])
+            return True
+        wide = (float32, float64)
+        if (
+            lazy.shape != product.shape
+            or place.dtype not in wide
+            or product.dtype is not place.dtype
+        ):
+            return False
+        stage = self.epilogue(lazy, product)
+        if stage is None:
+            return False
+        value, places = stage
+        operands = []
+        strides = []
+        for where in places:
+            found = operand_of(where, place.dtype.itemsize)
+            if found is None:
+                return False
+            operands.append(found[0])
+            strides.append(found[1])
+        made = ExpressionStage(value, tuple(operands), self.target)
+        self.add_product(product, place, (made,), list(zip(places, strides, strict=True)))
+        return True
+
+    def epilogue(self, lazy: Lazy, product: Product) -> tuple[Expression, list[Place]] | None:
+        """The tree above a product as an expression of the accumulator and of other operands."""
+        places: list[Place] = []
+        memo: dict[int, Expression | None] = {}
+
+        def visit(value: Lazy) -> Expression | None:
+            value = self.resolve(value)
+            if id(value) not in memo:
+                memo[id(value)] = build(value)
+            return memo[id(value)]
+
+        def build(value: Lazy) -> Expression | None:
+            if value is product:
+                return Load(0, product.dtype)
+            if isinstance(value, Stored):
+                if value.place not in places:
+                    places.append(value.place)
+                return Load(1 + places.index(value.place), value.dtype)
+            if isinstance(value, Number):
+                return expression.Constant(value.value, value.dtype)
+            if isinstance(value, Apply):
+                args = [visit(arg) for arg in value.args]
+                if any(arg is None for arg in args):
+                    return None
+                return applied(value.op, value.params[0], args, value.dtype)  # type: ignore[arg-type]
+            return None
+
+        made = visit(lazy)
+        return None if made is None else (made, places)
+
+    def add_product(
+        self,
+        product: Product,
+        place: Place,
+        stages: tuple[Any, ...],
+        extra: list[tuple[Place, Strided]],
+    ) -> None:
+        a, b, shape = product.a, product.b, product.shape
+        batch = shape[:-2]
+
+        def strided(x: Place) -> Strided:
+            lead = broadcast_strides(x.shape[:-2], x.strides[:-2], batch)
+            return Strided(x.strides[-2], x.strides[-1], lead)
+
+        contraction = Contraction(a.dtype, b.dtype, place.dtype, stages)
+        made, numbers = plan(
+            contraction, shape[-2], shape[-1], a.shape[-1], strided(a), strided(b), strided(place),
+            [s for _, s in extra], batch, target=self.target,
+        )  # fmt: skip
+        self.result.steps.append(
+            KernelStep(made, tuple(numbers), (a, b, *(p for p, _ in extra), place))
+        )
+
+    # ---- host
+
+    def host(self, node: Node) -> None:
+        """Let NumPy run a node: its operands stored, its results fresh."""
+        operands = tuple(self.store(x).place for x in self.operands(node))
+        results = []
+        for value in node.results:
+            place = self.graph.layouts[value]
+            made = self.fresh(place.dtype, place.shape)
+            results.append(made)
+            self.values[value] = Stored(made)
+        self.result.steps.append(HostStep(node, operands, tuple(results)))
+
+
+def _products(root: Lazy, resolve: Any) -> list[Product]:
+    """The products in the elementwise tree at ``root`` (seen through moves)."""
+    found: list[Product] = []
+    seen: set[int] = set()
+    stack = [resolve(root)]
+    while stack:
+        value = stack.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Product):
+            found.append(value)
+        elif isinstance(value, (Apply, Moved)):
+            stack.extend(resolve(child) for child in value.children())
+    return found
+
+
+def _viewed(place: Place, name: str, params: Any) -> Place:
+    op = lookup(name)
+    assert isinstance(op, Primitive) and op.view is not None, f"{name} is a movement"
+    viewed = op.view(place.layout, params)
+    assert viewed is not None, "a fresh place can be viewed"
+    strided, offset = viewed
+    return Place(place.storage, place.offset + offset, place.dtype, strided.shape, strided.strides)
+
+
+def _sliced(place: Place, limits: Any) -> Place:
+    return _viewed(place, "slice", (limits,))
+
+
+def _narrowed(place: Place, axis: int, start: int, length: int) -> Place:
+    limits = [(0, extent, 1) for extent in place.shape]
+    limits[axis] = (start, start + length, 1)
+    return _sliced(place, tuple(limits))
+
+
+def lower(graph: Graph, target: Target, out: Layout | None = None) -> Lowered:
+    """The steps of a graph; with ``out``, the first output is written over memory of that layout."""
+    return Lowering(graph, target, out).run()

@@ -1,0 +1,245 @@
+"""Programs: lowered graphs linked to code, with their memory laid out, ready to be called."""
+
+from __future__ import annotations
+
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place
+from diptych.core import dtypes
+from diptych.core.buffer import PooledBuffer
+from diptych.core.tensor import Tensor, wrap
+from diptych.graph.interpreter import evaluate
+from diptych.runtime import kernels, native
+from diptych.runtime.native import ProgramTable, Slot, Step
+
+_ALIGNMENT = 64
+_RELEASE_BYTES = 1 << 20  # operands from this size on: let other Python threads run meanwhile
+
+Array = np.ndarray[Any, Any]
+
+
+def _arena(lowered: Lowered) -> tuple[dict[int, int], int]:
+    """Offsets of the temporaries, reusing the room of those that no later step reads."""
+    last: dict[int, int] = {}
+    for number, step in enumerate(lowered.steps):
+        for place in places_of(step):
+            last[place.storage] = number
+    offsets: dict[int, int] = {}
+    free: list[tuple[int, int]] = []  # (size, offset)
+    end = 0
+    for number, step in enumerate(lowered.steps):
+        for place in places_of(step):
+            index = place.storage
+            storage = lowered.storages[index]
+            if storage.kind != "temporary" or index in offsets:
+                continue
+            size = -(-max(storage.nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
+            fitting = [entry for entry in free if entry[0] >= size]
+            if fitting:
+                entry = min(fitting)
+                free.remove(entry)
+                offsets[index] = entry[1]
+                if entry[0] > size:
+                    free.append((entry[0] - size, entry[1] + size))
+            else:
+                offsets[index] = end
+                end += size
+        for index in [i for i, n in last.items() if n == number and i in offsets]:
+            size = -(-max(lowered.storages[index].nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
+            free.append((size, offsets[index]))
+    return offsets, end
+
+
+def places_of(step: KernelStep | HostStep) -> tuple[Place, ...]:
+    """All places that a step touches."""
+    return step.operands if isinstance(step, KernelStep) else (*step.operands, *step.results)
+
+
+class Program:
+    """A linked graph. ``run(operands)`` gives the outputs as new tensors of class Tensor.
+
+    Native stretches are program tables walked by one call; host steps run between them.
+    """
+
+    def __init__(self, lowered: Lowered, into: bool = False) -> None:
+        self.lowered = lowered
+        self.into = into
+        self.keep: list[Any] = []
+        self.offsets, self.arena_bytes = _arena(lowered)
+        storages = lowered.storages
+        self.inputs = sum(storage.kind == "input" for storage in storages)
+        self.fresh = [i for i, storage in enumerate(storages) if storage.kind == "output"]
+        self.argument = {
+            i: storages[i].index for i in range(len(storages)) if storages[i].kind == "input"
+        }
+        for position, index in enumerate(self.fresh):
+            self.argument[index] = self.inputs + position
+        self.count = self.inputs + len(self.fresh)
+        self.stretches = self._link()
+        self.sizes = [storages[index].nbytes for index in self.fresh]
+        positions = {index: position for position, index in enumerate(self.fresh)}
+        self.outputs = [
+            (
+                positions.get(place.storage, -1 - storages[place.storage].index),
+                place.layout,
+                place.byte_offset,
+            )
+            for place in lowered.outputs
+        ]
+
+    def _link(self) -> list[Any]:
+        """The steps as native tables and host calls."""
+        stretches: list[Any] = []
+        current: list[KernelStep] = []
+        for step in self.lowered.steps:
+            if isinstance(step, KernelStep):
+                current.append(step)
+                continue
+            if current:
+                stretches.append(self._table(current))
+                current = []
+            stretches.append(step)
+        if current:
+            stretches.append(self._table(current))
+        return stretches
+
+    def _slot(self, place: Place) -> Slot:
+        index = place.storage
+        storage = self.lowered.storages[index]
+        offset = place.byte_offset
+        if storage.kind == "constant":
+            self.keep.append(storage.tensor)
+            return Slot.constant(storage.tensor.address + offset)
+        if storage.kind == "temporary":
+            return Slot.arena(self.offsets[index] + offset)
+        return Slot.argument(self.argument[index], offset)
+
+    def _table(self, steps: Sequence[KernelStep]) -> Any:
+        slots: dict[Slot, int] = {}
+        linked = []
+        widest = 0
+        for step in steps:
+            numbers = []
+            for place in step.operands:
+                slot = self._slot(place)
+                numbers.append(slots.setdefault(slot, len(slots)))
+                widest = max(widest, place.layout.nbytes)
+            desc = np.array(step.desc, np.int64)
+            self.keep.append(desc)
+            address = int(desc.__array_interface__["data"][0])
+            linked.append(Step(kernels.load(step.unit), address, tuple(numbers)))
+        return NativeStretch(linked, list(slots), self.count, widest)
+
+    def direct(self) -> tuple[int, int, list[int]] | None:
+        """(kernel, desc, order of arguments) when one kernel over whole operands is all there is."""
+        if len(self.stretches) != 1 or not isinstance(self.stretches[0], NativeStretch):
+            return None
+        stretch = self.stretches[0]
+        if len(stretch.steps) != 1 or any(s.kind != "argument" or s.offset for s in stretch.slots):
+            return None
+        step = stretch.steps[0]
+        return step.kernel, step.desc, [stretch.slots[number].value for number in step.slots]
+
+    def run(self, operands: Sequence[Tensor]) -> list[Tensor]:
+        """Run on operands of the layouts it was lowered for."""
+        buffers = [PooledBuffer(nbytes) for nbytes in self.sizes]
+        addresses = [x.address for x in operands]
+        addresses += [buffer.address for buffer in buffers]
+        self.execute(addresses, operands, buffers)
+        results = []
+        for position, place, offset in self.outputs:
+            if position >= 0:
+                buffer = buffers[position]
+                results.append(wrap(Tensor, place, buffer, buffer.address + offset))
+            else:
+                operand = operands[-1 - position]
+                result = wrap(Tensor, place, operand.buffer, operand.address + offset)
+                results.append(result)
+        return results
+
+    def run_into(self, target: Tensor, operands: Sequence[Tensor]) -> None:
+        """Run with the first output written over ``target``."""
+        buffers: list[Any] = [PooledBuffer(nbytes) for nbytes in self.sizes[1:]]
+        addresses = [x.address for x in operands]
+        addresses += [target.address, *(buffer.address for buffer in buffers)]
+        self.execute(addresses, operands, [target.buffer, *buffers], target.address)
+
+    def execute(
+        self,
+        addresses: list[int],
+        operands: Sequence[Tensor],
+        buffers: Sequence[Any],
+        start: int = 0,
+    ) -> None:
+        """Run every stretch over these argument addresses."""
+        arena = PooledBuffer(self.arena_bytes) if self.arena_bytes else None
+        base = arena.address if arena is not None else 0
+        for stretch in self.stretches:
+            if isinstance(stretch, NativeStretch):
+                stretch.run(base, addresses)
+            else:
+                self._host(stretch, operands, buffers, arena, start)
+
+    def _host(
+        self,
+        step: HostStep,
+        operands: Sequence[Tensor],
+        buffers: Sequence[Any],
+        arena: Any,
+        start: int,
+    ) -> None:
+        arrays = []
+        for place in step.operands:
+            array = self._array(place, operands, buffers, arena, start)
+            arrays.append(array if place.dtype.exact else dtypes.bfloat16_to_float32(array))
+        made = evaluate(step.node.op, arrays, step.node.params, [p.layout for p in step.results])
+        for place, values in zip(step.results, made, strict=True):
+            array = self._array(place, operands, buffers, arena, start)
+            if not place.dtype.exact:
+                values = dtypes.float32_to_bfloat16(values)
+            array[...] = values
+
+    def _array(
+        self,
+        place: Place,
+        operands: Sequence[Tensor],
+        buffers: Sequence[Any],
+        arena: Any,
+        start: int,
+    ) -> Array:
+        """A place as a NumPy array."""
+        index = place.storage
+        storage = self.lowered.storages[index]
+        if storage.kind == "temporary":
+            memory, at = arena.memory, self.offsets[index]
+        elif storage.kind == "output":
+            position = self.argument[index] - self.inputs
+            buffer = buffers[position]
+            memory = buffer.memory
+            at = start - buffer.address if position == 0 and start else 0
+        else:
+            tensor = storage.tensor if storage.kind == "constant" else operands[storage.index]
+            memory, at = tensor.buffer.memory, tensor.address - tensor.buffer.address
+        itemsize = place.dtype.itemsize
+        strides = tuple(stride * itemsize for stride in place.strides)
+        return np.ndarray(place.shape, place.dtype.numpy, memory, at + place.byte_offset, strides)
+
+
+class NativeStretch:
+    """Kernels in order, as one table."""
+
+    def __init__(self, steps: list[Step], slots: list[Slot], arguments: int, widest: int) -> None:
+        self.steps = steps
+        self.slots = slots
+        self.table = ProgramTable(steps, slots, arguments)
+        self.released = widest >= _RELEASE_BYTES
+        self.address = self.table.address
+
+    def run(self, arena: int, addresses: list[int]) -> None:
+        """Run over these argument addresses."""
+        call = native.run_program_released if self.released else native.run_program
+        call(self.address, arena, *addresses)
