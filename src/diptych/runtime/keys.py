@@ -2,7 +2,7 @@
 
 What is not in a unit's own key but still decides its code is added here: the target, the code
 generator's version, our variables that change code, and a hash of the sources that write IR. That
-hash is of the files' bytes, read once per process (1 ms): times and sizes would be cheaper, but an
+hash is of the files' bytes, read once per process (2 ms): times and sizes would be cheaper, but an
 installer or a checkout may keep them while the content changes, and a stale kernel is a wrong
 answer.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import diptych
 from diptych import config
@@ -38,15 +38,23 @@ class Key:
 def sources_digest() -> str:
     """Hash of the sources that write IR, names and bytes."""
     digest = hashlib.blake2b(digest_size=16)
-    root = Path(diptych.__path__[0])
+    root = str(diptych.__path__[0])
     for room in _WRITING_ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            try:
-                content = path.read_bytes()
-            except OSError:
-                continue  # an editor's temporary file, gone since it was listed
-            digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
-            digest.update(content)
+        # os.walk: pathlib's rglob would take longer than reading the files.
+        for folder, folders, names in os.walk(os.path.join(root, room)):
+            folders[:] = sorted(name for name in folders if name != "__pycache__")
+            for name in sorted(names):
+                if not name.endswith(".py"):
+                    continue
+                path = os.path.join(folder, name)
+                try:
+                    with open(path, "rb", buffering=0) as file:
+                        content = file.read()
+                except OSError:
+                    continue  # an editor's temporary file, gone since it was listed
+                place = path[len(root) :].replace(os.sep, "/")
+                digest.update(f"{place}\0{len(content)}\0".encode())
+                digest.update(content)
     return digest.hexdigest()
 
 
