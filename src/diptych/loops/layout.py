@@ -102,8 +102,8 @@ def columns(
 ) -> Layout | None:
     """The layout of a ColumnNest that reduces over ``axes`` of ``shape`` and keeps an inner axis.
 
-    Outputs have stride 0 on ``axes``. None if the reduced axes do not merge into one, or if
-    nothing is kept.
+    Outputs have stride 0 on ``axes``. None if the reduced axes do not merge into one. It is meant
+    for a long inner axis: where nothing is kept, or little, ``rows`` is quicker.
     """
     reduced = [a for a in axes if shape[a] != 1]
     if not ordered:
@@ -112,8 +112,10 @@ def columns(
     kept = [a for a in range(len(shape)) if a not in axes and shape[a] != 1]
     kept.sort(key=lambda axis: _locality(axis, strides, outputs), reverse=True)
     outer, moved = _merge([shape[a] for a in kept], [[s[a] for a in kept] for s in strides])
-    if len(extents) > 1 or not outer:
+    if len(extents) > 1:
         return None
+    if not outer:
+        outer, moved = [1], [[1] for _ in strides]
     length = extents[0] if extents else 1
     along = along if extents else [[0] for _ in strides]
     made = _layout(outer, [[*m[:-1], *r, m[-1]] for m, r in zip(moved, along, strict=True)])

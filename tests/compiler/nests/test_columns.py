@@ -107,9 +107,8 @@ def test_kept_outer_axis() -> None:
     layout = layouts.columns(shape, [(840, 21, 1), (21, 0, 1)], [1])
     assert layout is not None
     kinds = [Operand(float32, a) for a in layout.accesses]
-    nest = ColumnNest(
-        (kinds[0],), (kinds[1],), (Reduce("sum", Load(0, float32)),), (Store(0, RowValue(0, float32)),)
-    )  # fmt: skip
+    total, store = Reduce("sum", Load(0, float32)), Store(0, RowValue(0, float32))
+    nest = ColumnNest((kinds[0],), (kinds[1],), (total,), (store,))
     x = np.random.default_rng(0).random(shape, np.float32)
     ((mine, plain),) = both(nest, layout, [x.ravel(), np.zeros(63, np.float32)])
     np.testing.assert_allclose(mine, plain, 1e-5)

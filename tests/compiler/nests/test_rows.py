@@ -223,9 +223,10 @@ def test_reductions_in_tasks_and_pieces(small_tasks: None, op: str, rows: int) -
 def softmax(layout: layouts.Layout, dtype: DType = float32) -> RowNest:
     x = Load(0, dtype)
     shifted = apply("exp", apply("sub", x, RowValue(0, dtype)))
+    inverse = apply("reciprocal", RowValue(1, dtype))
     stages = (
         Stage(reduces=(Reduce("max", x),)),
-        Stage((Reduce("sum", shifted),), (Store(0, shifted),), (apply("reciprocal", RowValue(1, dtype)),)),
+        Stage((Reduce("sum", shifted),), (Store(0, shifted),), (inverse,)),
         Stage(stores=(Store(0, apply("mul", Load(1, dtype), RowValue(2, dtype))),)),
     )  # fmt: skip
     kinds = [Operand(dtype, access) for access in layout.accesses]
@@ -267,8 +268,8 @@ def test_cross_entropy_rows(dtype: DType) -> None:
     loss = apply("sub", apply("add", apply("log", RowValue(1, dtype)), high), label)
     stages = (
         Stage(reduces=(Reduce("max", x),)),
-        Stage(reduces=(total,), rows=(loss,), stores=(Store(0, RowValue(2, dtype)), Store(1, OuterIndex()))),
-    )  # fmt: skip
+        Stage((total,), (Store(0, RowValue(2, dtype)), Store(1, OuterIndex())), (loss,)),
+    )
     layout = layouts.rows(shape, [(37, 1), (1, 0), (1, 0), (1, 0)], [1], outputs=2)
     assert layout is not None
     assert layout.accesses[1:] == (Access.BROADCAST,) * 3

@@ -20,8 +20,8 @@ REAL = [d for d in dtypes.ALL if not d.is_complex]
 SIZE = 16 * 12 + 7  # unrolled steps and a tail
 # Emitted from polynomials or through another order of operations: within a few last places.
 EXACT_FLOAT = set(
-    "add sub mul div floordiv truncdiv rem fmod neg abs sign square reciprocal sqrt floor ceil round "
-    "trunc minimum maximum fmin fmax copysign rsqrt fma".split()
+    "add sub mul div floordiv truncdiv rem fmod neg abs sign square reciprocal sqrt floor ceil "
+    "round trunc minimum maximum fmin fmax copysign rsqrt fma".split()
 )
 
 
