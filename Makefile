@@ -4,6 +4,8 @@ VENV ?= .venv
 BENCH ?= .venv-bench
 PYTHON ?=
 export PYTHON
+# Compiled modules are kept, or every start would compile the tree again.
+unexport PYTHONDONTWRITEBYTECODE
 
 DIPTYCH = PYTHONPATH=src $(VENV)/bin/python -m diptych
 

@@ -68,7 +68,9 @@ def settings(threads: int) -> dict[str, str]:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "DIPTYCH_NUM_THREADS")
     more = {"TF_NUM_INTRAOP_THREADS": count, "TF_NUM_INTEROP_THREADS": "1"}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
-    return {**dict.fromkeys(names, count), **more, **quiet}
+    # the peers' modules were compiled when they were installed; a tree's are at their first run
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}
+    return {**dict.fromkeys(names, count), **more, **quiet, **compiled}
 
 
 def versions(python: str) -> dict[str, str]:
