@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,9 +72,9 @@ def exact(stored: np.ndarray, dtype: DType) -> np.ndarray:
 def laid_out(array: np.ndarray, layout: str) -> np.ndarray:
     """The same values by rows ("r"), by columns ("c"), or with neither stride one ("s")."""
     if layout == "r":
-        return np.ascontiguousarray(array)
+        return array.copy(order="C")
     if layout == "c":
-        return np.ascontiguousarray(array.swapaxes(-1, -2)).swapaxes(-1, -2)
+        return array.swapaxes(-1, -2).copy(order="C").swapaxes(-1, -2)
     wide = np.zeros((*array.shape[:-2], 2 * array.shape[-2], 3 * array.shape[-1]), array.dtype)
     view = wide[..., ::2, ::3]
     view[...] = array

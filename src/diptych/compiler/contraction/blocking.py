@@ -17,8 +17,8 @@ class Tile:
     """The register tile: ``rows`` x ``vectors * lanes`` accumulators of LLVM type ``acc``.
 
     ``unit`` is what one step along k consumes of an operand: an element of the computing type, or
-    (``pairs``) two bfloat16 in 32 bits. Packed A keeps ``a_width`` rows together (``rows`` rounded up
-    to a power of two, which the transposing network needs).
+    (``pairs``) two bfloat16 in 32 bits. Packed A keeps ``a_width`` rows together: ``rows`` rounded
+    up to a power of two, which the transposing network needs.
     """
 
     rows: int
@@ -36,7 +36,7 @@ class Tile:
         """About how long a step along k takes a tile this wide: arithmetic, or its loads."""
         if self.dot:
             return 8.5 / self.lanes  # for one unit of its vectors along k
-        return max(self.rows * vectors / 2.0, (self.rows + vectors) / 2.0) + 0.1
+        return max(self.rows * vectors, self.rows + vectors) / 2.0 + 0.15 * vectors
 
     @property
     def width(self) -> int:
@@ -63,8 +63,8 @@ class Tile:
 def tiles_for(contraction: Contraction, target: Target) -> tuple[Tile, ...]:
     """The register tiles to choose from: the main one, one for few rows, one row, and dots.
 
-    8 x 3 vectors leave 8 of AVX-512's 32 registers for B and the broadcast of A; 6 x 2 and 4 x 3 fill
-    16 registers. Each main tile has at least the 8 independent sums that hide an FMA's latency.
+    8 x 3 vectors leave 8 of AVX-512's 32 registers for B and the broadcast of A; 6 x 2 and 4 x 3
+    fill 16 registers. Each main tile has at least the 8 sums that hide an FMA's latency.
     """
     acc = LLVM_TYPES[contraction.accumulator.name]
     lanes = target.lanes(contraction.accumulator.itemsize)
@@ -112,8 +112,7 @@ def even(total: int, most: int, multiple: int) -> int:
 
 
 def panel_for(columns: int, tile: Tile) -> int:
-    """Columns of a panel: the widest, unless a narrower one wastes less at the edge.
-    """
+    """Columns of a panel: the widest, unless a narrower one wastes less at the edge."""
 
     def cost(vectors: int) -> float:
         whole, rest = divmod(up(max(1, columns), tile.lanes), vectors)
@@ -135,7 +134,8 @@ def blocking(
     pack_a: bool,
     pack_b: bool,
 ) -> Blocking:
-    """Cut a product of these extents (the register tile's m and n) into rounds, blocks and tasks."""
+    """Cut a product of these extents (the tile's m and n) into rounds, blocks and tasks."""
+    m, n, batch = max(1, m), max(1, n), max(1, batch)
     units = up(k, tile.step)
     panel = panel_for(n, tile)
     if tile.dot:

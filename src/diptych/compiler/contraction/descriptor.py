@@ -25,11 +25,11 @@ class Slot(IntEnum):
     B_COL = auto()
     C_CROSS = auto()
     C_ALONG = auto()
-    BATCH = auto()  # BATCH_DIMS extents
-    A_BATCH = BATCH + BATCH_DIMS
-    B_BATCH = A_BATCH + BATCH_DIMS
-    C_BATCH = B_BATCH + BATCH_DIMS
-    COUNT = C_BATCH + BATCH_DIMS  # product of the batch extents
+    BATCH = 10  # BATCH_DIMS extents, then as many strides each
+    A_BATCH = 13
+    B_BATCH = 16
+    C_BATCH = 19
+    COUNT = 22  # product of the batch extents
     A_POINTER = auto()  # where A and B stand among the pointers: 0 and 1, or exchanged
     B_POINTER = auto()
     PACK_A = auto()  # whether A, B are packed first

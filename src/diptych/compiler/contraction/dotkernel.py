@@ -1,7 +1,7 @@
 """The dot tile: a row of A times ``lanes`` columns of B, all contiguous along k, nothing packed.
 
-For products with one long side that is read once (matrix-vector, few rows): vectors run along k, one
-sum for each column, and a network of zips adds their lanes up at the end.
+For products with one long side that is read once (matrix-vector, few rows): vectors run along k,
+one sum for each column, and a network of zips adds their lanes up at the end.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def sums_of_lanes(f: Function, rows: Sequence[Value]) -> Value:
 
 
 class DotProducts:
-    """Writes the sums of a dot tile: one row, one vector of columns; ``b_step`` is between columns."""
+    """Writes the sums of a dot tile: one row, one vector of columns, ``b_step`` apart."""
 
     def __init__(
         self, f: Function, frame: Frame, contraction: Contraction, tile: Tile, target: Target,
@@ -60,12 +60,10 @@ class DotProducts:
         self.acc = vector(tile.lanes, tile.acc)
 
     def write(self, count: Value, rows: Value, columns: Value) -> list[Value]:
-        """``count`` units along k; the elements of a last half pair are masked off by the frame."""
+        """``count`` whole units along k."""
         f = self.f
         single = f.compare("eq", columns, 1)
-        return f.choose(
-            single, lambda: [self._one(count)], lambda: [self._many(count, columns)]
-        )
+        return f.choose(single, lambda: [self._one(count)], lambda: [self._many(count, columns)])
 
     def _many(self, count: Value, columns: Value) -> Value:
         """One sum for each column; columns that are not there repeat the last."""
@@ -129,7 +127,9 @@ class DotProducts:
         if self.tile.pairs:
             where = f.offset(start, k, "i32")
             type_ = vector(self.tile.lanes, "i32")
-            return f.load(type_, where, align=2) if mask is None else f.masked_load(type_, where, mask)
+            return (
+                f.load(type_, where, align=2) if mask is None else f.masked_load(type_, where, mask)
+            )
         where = f.offset(start, f.mul(k, dtype.itemsize), "i8")
         type_ = storage(vector(self.tile.lanes, kind))
         value = f.load(type_, where) if mask is None else f.masked_load(type_, where, mask)

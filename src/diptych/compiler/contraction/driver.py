@@ -111,9 +111,7 @@ class DriverWriter:
                     self._divide_up(f, d[Slot.M], d[Slot.BLOCK_M]),
                     self._divide_up(f, width, d[Slot.BLOCK_N]),
                 )
-                self._dispatch(
-                    f, d, f.mul(items, blocks), d[Slot.GROUP], "block_task", context
-                )
+                self._dispatch(f, d, f.mul(items, blocks), d[Slot.GROUP], "block_task", context)
         f.ret()
 
     def _dispatch_packing(self, f: Function, d: Descriptor, items: Value, context: Value) -> None:
@@ -181,9 +179,7 @@ class DriverWriter:
                 rest = f.binary("udiv", rest, extent)
             return [rest, *reversed(indices)]
 
-        return f.choose(
-            f.compare("eq", d[Slot.COUNT], 1), lambda: [zero] * BATCH_DIMS, split
-        )
+        return f.choose(f.compare("eq", d[Slot.COUNT], 1), lambda: [zero] * BATCH_DIMS, split)
 
     def _batch_offset(
         self, f: Function, d: Descriptor, slot: int, indices: Sequence[Value]
@@ -354,7 +350,9 @@ class DriverWriter:
             source = f.offset(a, at, "i8")
             left = f.minimum(f.sub(elements, f.mul(k, step)), f.mul(count, step))
 
-            def packed(source: Value = source, count: Value = count, left: Value = left) -> list[Value]:
+            def packed(
+                source: Value = source, count: Value = count, left: Value = left
+            ) -> list[Value]:
                 self._pack_block(f, d, source, room, rows, count, left)
                 return [room, f.mul(count, self.unit * self.tile.a_width)]
 
@@ -369,7 +367,9 @@ class DriverWriter:
                 f.select(last, constant("i64", LAST), constant("i64", 0)),
             )  # fmt: skip
             assert FIRST == 1, "the flag is the comparison itself"
-            self._tiles(f, words, d, frame, indices, item, block, (k, count, a_block, a_panel, flags))
+            self._tiles(
+                f, words, d, frame, indices, item, block, (k, count, a_block, a_panel, flags)
+            )
 
     def _pack_block(
         self,
@@ -410,9 +410,14 @@ class DriverWriter:
         pack_b = f.compare("ne", d[Slot.PACK_B], 0)
         b_at = f.add(
             self._batch_offset(f, d, Slot.B_BATCH, indices),
-            f.add(f.mul(f.mul(k, tile.step), d[Slot.B_ROW]), f.mul(words.load(Context.COLUMN), d[Slot.B_COL])),
+            f.add(
+                f.mul(f.mul(k, tile.step), d[Slot.B_ROW]),
+                f.mul(words.load(Context.COLUMN), d[Slot.B_COL]),
+            ),
         )
-        direct = f.offset(self._pointer(f, words, d[Slot.B_POINTER]), f.mul(b_at, self.b_bytes), "i8")
+        direct = f.offset(
+            self._pointer(f, words, d[Slot.B_POINTER]), f.mul(b_at, self.b_bytes), "i8"
+        )
         b = f.select(pack_b, self._packed_b(f, words, d, item), direct)
         # Column j of B: packed, its panel's place; else a step along the row.
         b_col = f.mul(d[Slot.B_COL], self.b_bytes)

@@ -8,11 +8,13 @@ tiles, masks or strides, so a scalar expression from ``loops`` can be a stage to
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from diptych.compiler.llvm import math
 from diptych.compiler.llvm.writer import Function, Value, constant
+from diptych.compiler.target import Target
 from diptych.core.dtypes import DType
 
 
@@ -111,18 +113,31 @@ class Relu:
 
 
 @dataclass(frozen=True)
-class Transposed:
-    """A stage of a product that is computed as C^T = B^T A^T: its operands turn with it."""
+class Gelu:
+    """``x * Phi(x)`` with the error function, for the vector math of one target."""
+
+    target: Target
+    operands: tuple[Operand, ...] = ()
+    key: str = "gelu"
+    heavy: bool = True
+
+    def emit(self, f: Function, acc: Value, operands: Sequence[Value]) -> Value:
+        erf = math.emit(f, self.target, "erf", [f.mul(acc, 0.5**0.5)])
+        return f.mul(f.mul(acc, 0.5), f.add(erf, 1))
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A stage with other facts about its operands: what varies over rows after a transposition
+    varies over columns, and strides may not be one.
+    """
 
     stage: Epilogue
-
-    @property
-    def operands(self) -> tuple[Operand, ...]:
-        return tuple(replace(x, access=x.access.transposed) for x in self.stage.operands)
+    operands: tuple[Operand, ...]
 
     @property
     def key(self) -> str:
-        return f"transposed({self.stage.key})"
+        return f"{self.stage.key}[{' '.join(operand.key for operand in self.operands)}]"
 
     @property
     def heavy(self) -> bool:

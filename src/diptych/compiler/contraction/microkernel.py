@@ -59,8 +59,8 @@ class OuterProducts:
             for r in range(tile.rows):
                 row = self._load_a(f.offset(pa, offsets[r], "i8"))
                 for v, column in enumerate(row_of_b):
-                    acc[r * self.vectors + v] = multiply_add(f, tile, 
-                        row, column, acc[r * self.vectors + v]
+                    acc[r * self.vectors + v] = multiply_add(
+                        f, tile, row, column, acc[r * self.vectors + v]
                     )
 
         whole = count if sets == 1 else f.binary("and", count, -sets)
@@ -103,7 +103,6 @@ class OuterProducts:
             self.f.load(self.tile.unit, pointer, align=2 if self.tile.pairs else 0),
             self.tile.lanes,
         )
-
 
 
 def write_tiles(

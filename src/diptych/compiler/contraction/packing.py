@@ -1,9 +1,10 @@
 """Packing: copies a block of an operand into panels that the register tile reads in order.
 
-A panel holds, for each step along k, ``width`` neighbouring rows of A (or columns of B) side by side:
-``[k][width]``. The source has any strides: unit stride across the panel is a copy, unit stride along k a
-transposition in registers, anything else goes one element at a time. Elements are converted to the
-computing type on the way, or joined in pairs along k for the bfloat16 dot instruction.
+A panel holds, for each step along k, ``width`` neighbouring rows of A (or columns of B) side by
+side: ``[k][width]``. The source has any strides: unit stride across the panel is a copy, unit
+stride along k a transposition in registers, anything else goes one element at a time. Elements are
+converted to the computing type on the way, or joined in pairs along k for the bfloat16 dot
+instruction.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from collections.abc import Callable, Sequence
 
 from diptych.compiler.contraction.blocking import Tile
 from diptych.compiler.contraction.convert import storage, widen
-from diptych.compiler.contraction.storing import interleave
 from diptych.compiler.contraction.spec import LLVM_TYPES
-from diptych.compiler.llvm.writer import Function, Module, Value, constant, vector
+from diptych.compiler.contraction.storing import interleave
+from diptych.compiler.llvm.writer import Module, Value, constant, vector
 from diptych.compiler.target import Target
 from diptych.core.dtypes import DType
 
@@ -23,8 +24,8 @@ class PackWriter:
     """Writes ``name(source, target, units, elements, valid, across, along, width)``.
 
     Packs ``units`` steps along k of ``lanes`` neighbours, of which ``valid`` exist (the rest become
-    zeros), to rows ``width`` units apart. ``elements`` are the elements along k (odd for a last half
-    pair); ``across`` and ``along`` are the source's strides in elements.
+    zeros), to rows ``width`` units apart. ``elements`` are the elements along k (odd for a last
+    half pair); ``across`` and ``along`` are the source's strides in elements.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class PackWriter:
         return self.f.shuffle(even, order, odd)
 
     def _transposed(self) -> Sequence[Value]:
-        """Steps along k are contiguous: blocks of ``tile.lanes`` of them are turned in registers."""
+        """Steps along k are contiguous: ``tile.lanes`` at a time are turned in registers."""
         f, lanes, block = self.f, self.lanes, self.tile.lanes
         # Whole blocks of existing elements and rows take the quick loop, the rest the masked one.
         existing = f.binary("lshr", self.elements, self.tile.step - 1)
@@ -152,9 +153,7 @@ class PackWriter:
         f, number = self.f, self.tile.lanes * self.tile.step
         exists = [f.compare("sgt", self.valid, lane) for lane in range(self.lanes)]
         zero = constant("i64", 0)
-        return [
-            f.first_lanes(f.select(here, left, zero), number, 8 * self.size) for here in exists
-        ]
+        return [f.first_lanes(f.select(here, left, zero), number, 8 * self.size) for here in exists]
 
     def _row_along(self, where: Value, mask: Value | None) -> Value:
         """``tile.lanes`` units along k from one row of the source."""
@@ -180,9 +179,7 @@ class PackWriter:
                     align=self.tile.unit_bytes,
                 )
 
-    def _put_part(
-        self, mixed: Sequence[Value], start: Value, count: Value, room: Value
-    ) -> None:
+    def _put_part(self, mixed: Sequence[Value], start: Value, count: Value, room: Value) -> None:
         """Store the first ``count`` steps of ``[k][lane]`` vectors, by way of the stack."""
         f, lanes, block = self.f, self.lanes, self.tile.lanes
         for index, value in enumerate(mixed):
@@ -202,7 +199,9 @@ class PackWriter:
         count = f.minimum(self.valid, self.lanes)
         with f.loop(0, self.units) as steps:
             row = self._to(steps.index)
-            f.store(constant(vector(self.lanes, self.tile.unit), 0), row, align=self.tile.unit_bytes)
+            f.store(
+                constant(vector(self.lanes, self.tile.unit), 0), row, align=self.tile.unit_bytes
+            )
             with f.loop(0, count) as lane:
                 where = f.offset(row, lane.index, self.tile.unit)
                 if self.tile.pairs:

@@ -1,31 +1,32 @@
 """Chooses the kernel for a contraction of given extents and strides, and writes its descriptor.
 
-The faces of one product: C may be stored along either axis, and A and B may be exchanged (C^T = B^T
-A^T). The planner picks the form in which little has to be packed, then the cuts. It runs once for each
-plan of the evaluator, in Python, and costs microseconds.
+C may be stored along either axis, and A and B may be exchanged (C^T = B^T A^T). The planner picks
+the form and the register tile that an estimate of cycles finds cheapest, then the cuts. It runs
+once for each plan of the evaluator, in Python.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, tiles_for, up
 from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Slot
 from diptych.compiler.contraction.driver import STACK_BYTES, DriverWriter
-from diptych.compiler.contraction.epilogue import Transposed
+from diptych.compiler.contraction.epilogue import Access, Adapted, Epilogue
+from diptych.compiler.contraction.naive import NaiveWriter
 from diptych.compiler.contraction.spec import LLVM_TYPES, Contraction, Store
 from diptych.compiler.llvm.writer import Module
 from diptych.compiler.target import Target
 from diptych.compiler.unit import CodeUnit
 
 LARGEST = 1 << 31  # extents must stay below this
-_INDEX_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True)
 class Strided:
-    """Strides of a matrix operand in elements: over rows, over columns, over the batch dimensions."""
+    """Strides of a matrix operand in elements: over rows, columns and the batch dimensions."""
 
     row: int
     col: int
@@ -79,14 +80,21 @@ def plan(
 ) -> tuple[CodeUnit, list[int]]:
     """The kernel and its descriptor for one product of these extents and strides.
 
-    Pointers: A, B, the epilogue's operands in the order of the stages, C. C must not overlap the others.
+    Pointers: A, B, the epilogue's operands in the order of the stages, C, which overlaps none of
+    them. ``operands`` has strides for each epilogue operand; those of axes that its ``Access`` does
+    not vary over are ignored. Nothing need be aligned beyond its element.
     """
     problem = Problem(m, n, k, a, b, c, tuple(operands), tuple(batch))
     _check(contraction, problem)
-    problem = _merge_batch(problem)
+    problem = _merge_batch(contraction, _normalized(contraction, problem))
+    if not contraction.is_float:
+        return naive_unit(contraction, target), naive_descriptor(problem)
     by_columns = problem.c.col != 1 and problem.n > 1 and problem.c.row == 1
     if problem.c.row == 1 and problem.m > 1 and (by_columns or problem.n == 1):
-        problem, contraction = problem.transposed(), _transposed(contraction)
+        problem = problem.transposed()
+        contraction = _adapted(contraction, problem, turned=True)
+    else:
+        contraction = _adapted(contraction, problem, turned=False)
     store = Store.ROW if problem.c.col == 1 or problem.n == 1 else Store.STRIDED
     forms = _forms(problem, contraction, store, target)
     if store is Store.ROW:
@@ -111,7 +119,24 @@ def tile_unit(contraction: Contraction, tile: Tile, store: Store, target: Target
     return CodeUnit(name, key, text)
 
 
-# -- preparation ------------------------------------------------------------------------------------
+def naive_unit(contraction: Contraction, target: Target) -> CodeUnit:
+    """The element-at-a-time kernel, which any contraction may use."""
+    name = "contraction_naive"
+
+    def text() -> str:
+        module = Module("naive contraction")
+        NaiveWriter(module, name, contraction, target).write()
+        return module.text()
+
+    return CodeUnit(name, (("kernel", "contraction.naive"), *contraction.key()), text)
+
+
+def naive_descriptor(problem: Problem) -> list[int]:
+    """The descriptor of the naive kernel: extents and strides only."""
+    return _strides(problem, swapped=False)
+
+
+# -- preparation --------------------------------------------------------------------------------
 
 
 def _check(contraction: Contraction, problem: Problem) -> None:
@@ -136,19 +161,37 @@ def _check(contraction: Contraction, problem: Problem) -> None:
             )
 
 
-def _transposed(contraction: Contraction) -> Contraction:
-    """The structure of C^T = B^T A^T when it is C^T that is stored by rows."""
-    turned = [Transposed(stage) for stage in contraction.epilogue]
-    return replace(
-        contraction,
-        dtype_a=contraction.dtype_b,
-        dtype_b=contraction.dtype_a,
-        epilogue=tuple(turned),
-    )
+def _adapted(contraction: Contraction, problem: Problem, turned: bool) -> Contraction:
+    """The structure for these strides, exchanged if C^T = B^T A^T is what will be computed."""
+    stages: list[Epilogue] = []
+    strides = iter(problem.operands)
+    for stage in contraction.epilogue:
+        operands = tuple(
+            replace(
+                operand,
+                access=operand.access.transposed if turned else operand.access,
+                unit=next(strides).col == 1 or problem.n == 1,
+            )
+            for operand in stage.operands
+        )
+        stages.append(stage if operands == stage.operands else Adapted(stage, operands))
+    if turned:
+        contraction = replace(contraction, dtype_a=contraction.dtype_b, dtype_b=contraction.dtype_a)
+    return replace(contraction, epilogue=tuple(stages))
 
 
-def _merge_batch(problem: Problem) -> Problem:
-    """Fold batch dimensions together, and into m where B does not change, as far as strides allow."""
+def _normalized(contraction: Contraction, problem: Problem) -> Problem:
+    """Zero strides where an operand does not vary."""
+    made = []
+    for operand, given in zip(contraction.operands, problem.operands, strict=True):
+        row = given.row if operand.access in (Access.ROW, Access.FULL) else 0
+        col = given.col if operand.access in (Access.COLUMN, Access.FULL) else 0
+        made.append(Strided(row, col, given.batch))
+    return replace(problem, operands=tuple(made))
+
+
+def _merge_batch(contraction: Contraction, problem: Problem) -> Problem:
+    """Fold batch dimensions together, and into m where B does not change, as strides allow."""
     matrices = [problem.a, problem.b, problem.c, *problem.operands]
     columns = [list(x.batch) or [0] * len(problem.batch) for x in matrices]
     dims = [
@@ -156,6 +199,7 @@ def _merge_batch(problem: Problem) -> Problem:
         for i, extent in enumerate(problem.batch)
         if extent != 1
     ]
+    dims.sort(key=lambda dim: -dim[1][2])  # by C's stride: neighbours in memory become neighbours
     merged: list[tuple[int, list[int]]] = []
     for extent, strides in dims:
         if merged and all(
@@ -169,8 +213,15 @@ def _merge_batch(problem: Problem) -> Problem:
     if merged and merged[-1][1][1] == 0:  # B is the same for all: its rows are more rows of A
         extent, strides = merged[-1]
         fits = (
-            all(s == row * m for i, (s, row) in enumerate(zip(strides, rows, strict=True)) if i != 1)
+            all(
+                s == row * m for i, (s, row) in enumerate(zip(strides, rows, strict=True)) if i != 1
+            )
             or m == 1
+        )
+        # A row that becomes many must not be what an operand is the same over.
+        fits = fits and all(
+            stride == 0 or operand.access in (Access.ROW, Access.FULL)
+            for stride, operand in zip(strides[3:], contraction.operands, strict=True)
         )
         if fits and extent * m < LARGEST:
             rows = [s if m == 1 and i != 1 else row
@@ -191,7 +242,7 @@ def _merge_batch(problem: Problem) -> Problem:
     )  # fmt: skip
 
 
-# -- the form of a product --------------------------------------------------------------------------
+# -- the form of a product ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -206,9 +257,7 @@ class Form:
     cost: float
 
 
-def _forms(
-    problem: Problem, contraction: Contraction, store: Store, target: Target
-) -> list[Form]:
+def _forms(problem: Problem, contraction: Contraction, store: Store, target: Target) -> list[Form]:
     """The product on each tile that can compute it with A and B in this order."""
     contiguous = problem.a.col == 1 and problem.b.row == 1
     made = []
@@ -225,9 +274,7 @@ def _form(
     problem: Problem, contraction: Contraction, tile: Tile, target: Target, store: Store
 ) -> Form:
     m, n, k = problem.m, problem.n, problem.k
-    count = 1
-    for extent in problem.batch:
-        count *= extent
+    count = math.prod(problem.batch)
     pack_a, pack_b = _packs(problem, contraction, tile, target)
     cuts = blocking(m, n, k, count, tile, pack_a, pack_b)
     units, vectors = max(1, up(k, tile.step)), cuts.panel // tile.lanes
@@ -235,7 +282,9 @@ def _form(
     down, over = up(max(m, 1), tile.rows), full + (1 if rest else 0)
     step = full * tile.cycles(vectors) + (tile.cycles(rest) if rest else 0)
     # A tile's fixed cost: its call and stores; the final sums of dots; a transposition.
-    each = 90 if tile.dot else 30 + 2 * tile.rows + (2.5 * tile.rows if store is Store.COLUMN else 0)
+    each = (
+        90 if tile.dot else 30 + 2 * tile.rows + (2.5 * tile.rows if store is Store.COLUMN else 0)
+    )
     if tile.dot:
         step *= tile.lanes * up(units, tile.lanes) / units
     cycles = down * step * units + each * down * over
@@ -271,15 +320,9 @@ def _packs(
     return pack_a, pack_b
 
 
-def _descriptor(form: Form) -> list[int]:
-    """The words of ``descriptor.Slot``, then those of the epilogue's operands."""
-    problem, cuts, tile = form.problem, form.cuts, form.tile
+def _strides(problem: Problem, swapped: bool) -> list[int]:
+    """A descriptor with extents and strides; ``swapped`` where tiles are stored transposed."""
     d = [0] * (Slot.OPERANDS + OPERAND_WORDS * len(problem.operands))
-    units = up(problem.k, tile.step)
-    swapped = form.store is Store.COLUMN
-    d[Slot.M : Slot.UNITS + 1] = [problem.m, problem.n, problem.k, units]
-    d[Slot.A_ROW], d[Slot.A_COL] = problem.a.row, problem.a.col
-    d[Slot.B_ROW], d[Slot.B_COL] = problem.b.row, problem.b.col
 
     def oriented(strided: Strided) -> tuple[int, int]:
         return (strided.col, strided.row) if swapped else (strided.row, strided.col)
@@ -287,16 +330,29 @@ def _descriptor(form: Form) -> list[int]:
     def padded(values: Sequence[int], fill: int) -> list[int]:
         return [fill] * (BATCH_DIMS - len(values)) + list(values)
 
-    cross, along = oriented(problem.c)
-    d[Slot.C_CROSS], d[Slot.C_ALONG] = cross, 1 if form.store is not Store.STRIDED else along
+    d[Slot.M], d[Slot.N], d[Slot.K] = problem.m, problem.n, problem.k
+    d[Slot.A_ROW], d[Slot.A_COL] = problem.a.row, problem.a.col
+    d[Slot.B_ROW], d[Slot.B_COL] = problem.b.row, problem.b.col
+    d[Slot.C_CROSS], d[Slot.C_ALONG] = oriented(problem.c)
     d[Slot.BATCH : Slot.A_BATCH] = padded(problem.batch, 1)
     d[Slot.A_BATCH : Slot.B_BATCH] = padded(problem.a.batch, 0)
     d[Slot.B_BATCH : Slot.C_BATCH] = padded(problem.b.batch, 0)
     d[Slot.C_BATCH : Slot.COUNT] = padded(problem.c.batch, 0)
-    count = 1
-    for extent in problem.batch:
-        count *= extent
-    d[Slot.COUNT] = count if problem.m and problem.n else 0
+    d[Slot.COUNT] = math.prod(problem.batch) if problem.m and problem.n else 0
+    for index, operand in enumerate(problem.operands):
+        at = Slot.OPERANDS + OPERAND_WORDS * index
+        d[at : at + OPERAND_WORDS] = [*oriented(operand), *padded(operand.batch, 0)]
+    return [int(word) for word in d]
+
+
+def _descriptor(form: Form) -> list[int]:
+    """The words of ``descriptor.Slot``, then those of the epilogue's operands."""
+    problem, cuts = form.problem, form.cuts
+    d = _strides(problem, form.store is Store.COLUMN)
+    units = up(problem.k, form.tile.step)
+    d[Slot.UNITS] = units
+    if form.store is not Store.STRIDED:
+        d[Slot.C_ALONG] = 1
     d[Slot.A_POINTER], d[Slot.B_POINTER] = int(problem.exchanged), int(not problem.exchanged)
     d[Slot.PACK_A], d[Slot.PACK_B] = int(cuts.pack_a), int(cuts.pack_b)
     d[Slot.PANEL] = cuts.panel
@@ -310,22 +366,22 @@ def _descriptor(form: Form) -> list[int]:
     d[Slot.CALLER_BYTES] = 0 if cuts.parallel else private
     d[Slot.PARTIAL_OFFSET] = partial
     d[Slot.STACK] = int(shared + d[Slot.CALLER_BYTES] <= STACK_BYTES)
-    for index, operand in enumerate(problem.operands):
-        at = Slot.OPERANDS + OPERAND_WORDS * index
-        d[at : at + OPERAND_WORDS] = [*oriented(operand), *padded(operand.batch, 0)]
-    return [int(word) for word in d]
+    return d
 
 
 def _rooms(form: Form, units: int) -> tuple[int, int, int]:
-    """Bytes of packed B, bytes of a task's own room, and where its partial sums start (-1: in C)."""
+    """Bytes of packed B and of a task's own room; where partial sums start in it (-1: in C)."""
     cuts, tile, unit = form.cuts, form.tile, form.tile.unit_bytes
     pitch = up(cuts.round_n, tile.lanes) * tile.lanes
     shared = cuts.round_batch * pitch * units * unit if cuts.pack_b else 0
     packed_a = 0
     if cuts.pack_a:
-        packed_a = up(cuts.block_m, tile.rows) * tile.a_width * min(cuts.block_k, max(1, units)) * unit
+        packed_a = (
+            up(cuts.block_m, tile.rows) * tile.a_width * min(cuts.block_k, max(1, units)) * unit
+        )
     in_c = (
-        form.contraction.dtype_out is form.contraction.accumulator and form.store is not Store.STRIDED
+        form.contraction.dtype_out is form.contraction.accumulator
+        and form.store is not Store.STRIDED
     )
     if in_c or cuts.block_k >= units:
         return up(shared, 64) * 64, up(packed_a, 64) * 64, -1

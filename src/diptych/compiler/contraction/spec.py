@@ -27,7 +27,7 @@ class Store(Enum):
 
 @dataclass(frozen=True)
 class Contraction:
-    """``C = epilogue(A @ B)``, or ``epilogue(C + A @ B)`` with ``accumulate``; the structure only."""
+    """``C = epilogue(A @ B)``, or ``epilogue(C + A @ B)`` with ``accumulate``: its structure."""
 
     dtype_a: DType
     dtype_b: DType

@@ -112,7 +112,9 @@ class TileStore:
                           f.mul(along, self.c_along), "i8")  # fmt: skip
         self.partial_cross = frame.load(FrameWord.PARTIAL_CROSS)
         p = frame.load_pointer(FrameWord.PARTIAL)
-        p = f.offset(p, f.mul(f.sub(cross, frame.load(FrameWord.PARTIAL_I)), self.partial_cross), "i8")
+        p = f.offset(
+            p, f.mul(f.sub(cross, frame.load(FrameWord.PARTIAL_I)), self.partial_cross), "i8"
+        )
         self.partial = f.offset(p, f.sub(along, frame.load(FrameWord.PARTIAL_J)), self.tile.acc)
         self.operands: list[tuple[Operand, Value, Value, Value]] = []
         for index, operand in enumerate(self.contraction.operands):
@@ -158,7 +160,9 @@ class TileStore:
             if only is not None and line.along + lanes > only:
                 masks.setdefault(
                     line.along,
-                    f.first_lanes(constant("i64", only - line.along), lanes, 8 * self.tile.unit_bytes),
+                    f.first_lanes(
+                        constant("i64", only - line.along), lanes, 8 * self.tile.unit_bytes
+                    ),
                 )
         first, last = self._flag(flags, FIRST), self._flag(flags, LAST)
         values = f.choose(
@@ -204,21 +208,21 @@ class TileStore:
             for number, at in enumerate(range(0, pitch, lanes)):
                 with f.when(f.compare("sgt", length, at)):
                     raw = f.load(vector(lanes, tile.acc), f.offset(row, at, tile.acc))
-                    line, mask = Line(raw, loop.index, at), masks[number]
-                    value = f.choose(
-                        first,
-                        lambda line=line, mask=mask: [self._started(line, mask)],
-                        lambda line=line, mask=mask: [self._continued(line, mask)],
-                    )[0]
-                    line = Line(value, loop.index, at)
-                    f.choose(
-                        last,
-                        lambda line=line, mask=mask: self._finish(line, mask, {}),
-                        lambda line=line, mask=mask: self._put(
-                            line.value, self._at_partial(line), mask
-                        ),
-                    )
+                    self._store_line(Line(raw, loop.index, at), masks[number], first, last)
         return []
+
+    def _store_line(self, line: Line, mask: Value, first: Value, last: Value) -> None:
+        """One line by itself, with run-time flags."""
+        f = self.f
+        (value,) = f.choose(
+            first, lambda: [self._started(line, mask)], lambda: [self._continued(line, mask)]
+        )
+        summed = Line(value, line.cross, line.along)
+        f.choose(
+            last,
+            lambda: self._finish(summed, mask, {}),
+            lambda: self._put(summed.value, self._at_partial(summed), mask),
+        )
 
     def _flag(self, flags: Value, bit: int) -> Value:
         return self.f.compare("ne", self.f.binary("and", flags, bit), 0)
