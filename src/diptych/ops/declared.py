@@ -5,7 +5,10 @@ from diptych.ops import arithmetic as arithmetic
 from diptych.ops import comparison as comparison
 from diptych.ops import contraction as contraction
 from diptych.ops import creation as creation
+from diptych.ops import decompositions as decompositions
+from diptych.ops import fft as fft
 from diptych.ops import indexing as indexing
+from diptych.ops import linalg as linalg
 from diptych.ops import loss as loss
 from diptych.ops import movement as movement
 from diptych.ops import normalization as normalization
@@ -14,3 +17,4 @@ from diptych.ops import scan as scan
 from diptych.ops import select as select
 from diptych.ops import sorting as sorting
 from diptych.ops import transcendental as transcendental
+from diptych.ops import triangle as triangle

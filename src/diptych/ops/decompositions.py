@@ -1,4 +1,4 @@
-"""Spectral and orthogonal decompositions: eigh, eig, svd, qr."""
+"""Spectral and orthogonal decompositions: eigh, eig, svd, qr; norms, rank."""
 
 from __future__ import annotations
 
@@ -7,31 +7,348 @@ from typing import Any
 import numpy as np
 
 from diptych.core import call
-from diptych.core.dtypes import complex_of, real_of
-from diptych.core.layout import Layout, layout
-from diptych.core.operation import NotDifferentiable, Params, Sample
+from diptych.core.dtypes import complex_of, int64, real_of
+from diptych.core.layout import Layout, Shape, layout
+from diptych.core.operation import BadCall, Composite, NoBatching, NotDifferentiable, Params, Sample
 from diptych.core.tensor import Tensor
-from diptych.ops.arithmetic import add, div, mul, square, sub
-from diptych.ops.comparison import gt
+from diptych.errors import DTypeError
+from diptych.ops.arithmetic import abs_, add, div, mul, sgn, sign, sqrt, square, sub
+from diptych.ops.comparison import eq, gt, ne
 from diptych.ops.contraction import dot
 from diptych.ops.families import primitive
 from diptych.ops.linalg import (
     TOLERANCE,
-    _column,
-    _hermitian_samples,
-    _lapack,
-    _matrices,
-    _off_diagonal,
-    _row,
-    _square_errors,
-    _square_samples,
-    _times,
-    _with_diagonal,
     adjoint,
+    column,
+    hermitian_samples,
+    lapack,
+    matrices,
+    off_diagonal,
     require_matrices,
+    row,
     solve_triangular,
+    square_errors,
+    square_samples,
+    times,
+    with_diagonal,
 )
 from diptych.ops.movement import concatenate, diagonal, narrow
-from diptych.ops.reduction import max_, spread, sum_
+from diptych.ops.reduction import count, max_, min_, spread, sum_
 from diptych.ops.select import cast, complex_, imag, real, where
+from diptych.ops.transcendental import pow_
 from diptych.ops.triangle import tril
+
+Array = np.ndarray[Any, Any]
+
+
+def _gaps(values: Tensor) -> Any:
+    """values_j - values_i, with ones on the diagonal."""
+    gaps = sub(row(values), column(values))
+    return where(off_diagonal(values.layout.shape[-1]), gaps, 1)
+
+
+# ---- eigenvalues of Hermitian matrices, of which the lower triangle is read
+
+
+def _eigvalsh_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
+    place = layouts[0]
+    require_matrices(place, "eigh")
+    return layout(real_of(place.dtype), place.shape[:-1])
+
+
+def _eigh_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]:
+    place = layouts[0]
+    return _eigvalsh_infer(layouts, params), layout(place.dtype, place.shape)
+
+
+def _eigh_vjp(ctx: Any, ct_values: Any, ct_vectors: Any) -> Any:
+    values, vectors = ctx.y
+    dtype = vectors.layout.dtype
+    inner = div(dot(adjoint(vectors), ct_vectors), _gaps(values), dtype)
+    inner = with_diagonal(inner, ct_values)
+    return dot(dot(vectors, inner), adjoint(vectors))
+
+
+EIGH = primitive(
+    "eigh", "host", infer=_eigh_infer, vjp=_eigh_vjp, saves="o", tolerance=TOLERANCE,
+    reference=lapack("eigh", "it did not converge", lambda x: tuple(np.linalg.eigh(x))),
+    samples=hermitian_samples(), errors=lambda: square_errors("eigh"),
+)  # fmt: skip
+
+
+def _eigvalsh_vjp(ctx: Any, ct: Any) -> Any:
+    vectors = eigh(ctx.x[0])[1]
+    return dot(times(vectors, row(ct)), adjoint(vectors))
+
+
+EIGVALSH = primitive(
+    "eigvalsh", "host", infer=_eigvalsh_infer, vjp=_eigvalsh_vjp, saves="0", tolerance=TOLERANCE,
+    reference=lapack("eigvalsh", "it did not converge", np.linalg.eigvalsh),
+    samples=hermitian_samples(), errors=lambda: square_errors("eigh"),
+)  # fmt: skip
+
+
+def _eig_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]:
+    place = layouts[0]
+    require_matrices(place, "eig")
+    dtype = complex_of(place.dtype)
+    return layout(dtype, place.shape[:-1]), layout(dtype, place.shape)
+
+
+EIG = primitive(
+    "eig", "host", infer=_eig_infer, tolerance=TOLERANCE, samples=square_samples(),
+    vjp=NotDifferentiable("eig: no gradient rule is written yet"),
+    reference=lapack("eig", "it did not converge", lambda x: tuple(np.linalg.eig(x))),
+    errors=lambda: square_errors("eig"),
+)  # fmt: skip
+
+
+# ---- singular values
+
+
+def _svd_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]:
+    place = layouts[0]
+    require_matrices(place, "svd", square=False)
+    *batch, rows, columns = place.shape
+    least = min(rows, columns)
+    wide, tall = (rows, columns) if params[0] else (least, least)
+    return (
+        layout(place.dtype, (*batch, rows, wide)),
+        layout(real_of(place.dtype), (*batch, least)),
+        layout(place.dtype, (*batch, tall, columns)),
+    )
+
+
+def _svd_vjp(ctx: Any, ct_u: Any, ct_s: Any, ct_vh: Any) -> Any:
+    u, s, vh = ctx.y
+    least = s.layout.shape[-1]
+    if u.layout.shape[-1] != least or vh.layout.shape[-2] != least:
+        raise NotImplementedError(
+            "svd: the gradient with full_matrices=True is not defined: the extra vectors are "
+            "arbitrary; ask for full_matrices=False"
+        )
+    dtype = u.layout.dtype
+    u_h, v, ct_v = adjoint(u), adjoint(vh), adjoint(ct_vh)
+    gaps = _gaps(square(s))
+    turned = dot(u_h, ct_u)
+    left = div(sub(turned, adjoint(turned)), gaps, dtype)
+    right = dot(vh, ct_v)
+    right = div(sub(right, adjoint(right)), gaps, dtype)
+    core = add(times(left, row(s)), times(right, column(s)))
+    middle = cast(ct_s, dtype)
+    if dtype.is_complex:
+        last = turned.layout.ndim
+        phase = div(imag(diagonal(turned, 0, last - 2, last - 1)), s)
+        middle = complex_(ct_s, phase)
+    result = dot(dot(u, with_diagonal(core, middle)), vh)
+    if u.layout.shape[-2] > least:
+        outside = div(ct_u, row(s), dtype)
+        outside = sub(outside, dot(u, dot(u_h, outside)))
+        result = add(result, dot(outside, vh))
+    if vh.layout.shape[-1] > least:
+        outside = div(ct_vh, column(s), dtype)
+        outside = sub(outside, dot(dot(outside, v), vh))
+        result = add(result, dot(u, outside))
+    return result
+
+
+def _rectangles() -> list[Array]:
+    return [*matrices(3, 2), *matrices(2, 3), matrices(2, 3, 3)[1]]
+
+
+SVD = primitive(
+    "svd", "host", params=("full_matrices",), infer=_svd_infer, vjp=_svd_vjp, saves="o",
+    reference=lapack("svd", "it did not converge", lambda x, full: tuple(np.linalg.svd(x, full))),
+    samples=lambda: [Sample((array,), (False,)) for array in _rectangles()],
+    errors=lambda: square_errors("svd", False, square=False), tolerance=TOLERANCE,
+)  # fmt: skip
+
+
+def _svdvals_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
+    return _svd_infer(layouts, (False,))[1]
+
+
+def _svdvals_vjp(ctx: Any, ct: Any) -> Any:
+    u, _, vh = svd(ctx.x[0], False)
+    return dot(times(u, row(ct)), vh)
+
+
+SVDVALS = primitive(
+    "svdvals", "host", infer=_svdvals_infer, vjp=_svdvals_vjp, saves="0", tolerance=TOLERANCE,
+    reference=lapack(
+        "svdvals", "it did not converge", lambda x: np.linalg.svd(x, compute_uv=False)
+    ),
+    samples=lambda: [Sample((array,)) for array in _rectangles()],
+    errors=lambda: square_errors("svd", square=False),
+)  # fmt: skip
+
+
+# ---- QR
+
+
+def _qr_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]:
+    place = layouts[0]
+    require_matrices(place, "qr", square=False)
+    *batch, rows, columns = place.shape
+    inner = rows if params[0] else min(rows, columns)
+    return layout(place.dtype, (*batch, rows, inner)), layout(place.dtype, (*batch, inner, columns))
+
+
+def _hermitian_of_lower(x: Tensor) -> Any:
+    """The Hermitian matrix whose lower triangle is that of ``x``."""
+    below = tril(x, -1)
+    last = x.layout.ndim
+    return with_diagonal(add(below, adjoint(below)), real(diagonal(x, 0, last - 2, last - 1)))
+
+
+def _qr_vjp(ctx: Any, ct_q: Any, ct_r: Any) -> Any:
+    q, r = ctx.y
+    rows, columns = q.layout.shape[-2], r.layout.shape[-1]
+    inner = q.layout.shape[-1]
+    if inner > columns:
+        raise NotImplementedError(
+            "qr: the gradient in mode 'complete' is not defined when A has more rows than columns"
+        )
+    last = q.layout.ndim - 1
+    extra = columns - rows
+    ct_left = ct_r
+    if extra > 0:
+        # A = [X, Y], R = [U, V] with V = Q^H Y: Y's share of Q's cotangent comes first.
+        x_columns = narrow(r, last, 0, inner)
+        v, ct_v = narrow(r, last, inner, extra), narrow(ct_r, last, inner, extra)
+        ct_left = narrow(ct_r, last, 0, inner)
+        ct_q = add(ct_q, dot(dot(q, v), adjoint(ct_v)))
+        r = x_columns
+    turned = sub(dot(r, adjoint(ct_left)), dot(adjoint(ct_q), q))
+    whole = add(ct_q, dot(q, _hermitian_of_lower(turned)))
+    ct_x = adjoint(solve_triangular(r, adjoint(whole), upper=True))
+    if extra > 0:
+        return concatenate((ct_x, dot(q, ct_v)), last)
+    return ct_x
+
+
+QR = primitive(
+    "qr", "host", params=("complete",), infer=_qr_infer, vjp=_qr_vjp, saves="o",
+    reference=lapack(
+        "qr", "failed",
+        lambda x, complete: tuple(np.linalg.qr(x, "complete" if complete else "reduced")),
+    ),
+    samples=lambda: [Sample((array,), (False,)) for array in _rectangles()],
+    errors=lambda: square_errors("qr", False, square=False), tolerance=TOLERANCE,
+)  # fmt: skip
+
+
+# ---- norms of vectors
+
+
+def _norm_forward(x: Tensor, order: float, axes: Shape) -> Any:
+    if not x.layout.dtype.is_inexact:
+        raise DTypeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{x.layout.dtype}",
+            op="vector_norm", got=x.layout.dtype,
+        )  # fmt: skip
+    size = abs_(x)
+    if order == 0:
+        return sum_(cast(ne(x, 0), size.layout.dtype), axes)
+    if order in (np.inf, -np.inf):
+        return max_(size, axes) if order > 0 else min_(size, axes)
+    if order == 1:
+        return sum_(size, axes)
+    if order == 2:
+        return sqrt(sum_(square(size), axes))
+    return pow_(sum_(pow_(size, order), axes), 1.0 / order)
+
+
+def _norm_vjp(ctx: Any, ct: Any) -> Any:
+    """Zero where the norm is not differentiable, as PyTorch has it."""
+    x, y = ctx.x[0], ctx.y[0]
+    order, axes = ctx.params
+    shape, dtype = x.layout.shape, x.layout.dtype
+    direction = sgn(x) if dtype.is_complex else sign(x)
+    ct, y = spread(ct, shape, axes), spread(y, shape, axes)
+    if order == 0:
+        return mul(x, 0.0)
+    if order == 1:
+        return times(direction, ct)
+    if order in (np.inf, -np.inf):
+        hit = eq(abs_(x), y)
+        share = div(ct, spread(sum_(cast(hit, ct.layout.dtype), axes), shape, axes))
+        return times(direction, where(hit, share, 0))
+    zero = eq(y, 0)
+    if order == 2:
+        return times(x, where(zero, 0, div(ct, where(zero, 1, y))))
+    size = abs_(x)
+    slope = pow_(div(size, where(zero, 1, y)), order - 1)
+    positive = gt(size, 0)
+    return times(direction, where(positive, mul(ct, where(positive, slope, 0)), 0))
+
+
+def _norm_samples() -> list[Sample]:
+    samples = []
+    for order in (0.0, 1.0, 2.0, 3.0, 0.5, np.inf, -np.inf):
+        samples.append(Sample((matrices(3, 4)[1],), (order, (1,))))
+    samples += [Sample((array,), (2.0, (0, 1))) for array in matrices(3, 4)]
+    samples.append(Sample((np.zeros((2, 3)),), (2.0, (1,))))
+    return [*samples, Sample((np.ones((0, 3)),), (2.0, (0,)))]
+
+
+VECTOR_NORM = Composite(
+    "vector_norm", params=("order", "axes"), forward=_norm_forward, vjp=_norm_vjp, saves="0o",
+    batch=NoBatching("it is batched through the operations it is made of"), samples=_norm_samples,
+    errors=lambda: [BadCall((np.ones(2, np.int64),), DTypeError, "floating point", (2.0, (0,)))],
+    tolerance=TOLERANCE,
+)  # fmt: skip
+
+
+# ---- the functions
+
+
+def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Ascending eigenvalues and the eigenvectors (columns); the lower triangle is read."""
+    return call.current.apply1(EIGH, x, ())  # type: ignore[no-any-return]
+
+
+def eigvalsh(x: Tensor) -> Tensor:
+    """Ascending eigenvalues of Hermitian matrices; the lower triangle is read."""
+    return call.current.apply1(EIGVALSH, x, ())  # type: ignore[no-any-return]
+
+
+def eig(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Complex eigenvalues and eigenvectors (columns) of any square matrices."""
+    return call.current.apply1(EIG, x, ())  # type: ignore[no-any-return]
+
+
+def svd(x: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """U, descending singular values, and V^H."""
+    return call.current.apply1(SVD, x, (full_matrices,))  # type: ignore[no-any-return]
+
+
+def svdvals(x: Tensor) -> Tensor:
+    """Descending singular values."""
+    return call.current.apply1(SVDVALS, x, ())  # type: ignore[no-any-return]
+
+
+def qr(x: Tensor, complete: bool = False) -> tuple[Tensor, Tensor]:
+    """Q with orthonormal columns and upper triangular R; ``complete`` makes Q square."""
+    return call.current.apply1(QR, x, (complete,))  # type: ignore[no-any-return]
+
+
+def vector_norm(x: Tensor, order: float, axes: Shape) -> Tensor:
+    """(sum |x|^order)^(1/order) over ``axes``; 0 counts the nonzero, inf and -inf take extrema."""
+    return call.current.apply1(VECTOR_NORM, x, (float(order), axes))  # type: ignore[no-any-return]
+
+
+def matrix_rank(x: Tensor, rtol: float | None = None) -> Tensor:
+    """How many singular values exceed ``rtol`` times the greatest.
+
+    By default ``rtol`` is the larger extent times the dtype's epsilon.
+    """
+    values = svdvals(x)
+    place = values.layout
+    if rtol is None:
+        rtol = max(x.layout.shape[-2:]) * float(np.finfo(place.dtype.numpy).eps)
+    if not count(place.shape, (place.ndim - 1,)):
+        return sum_(values, (place.ndim - 1,), int64)
+    least = mul(narrow(values, place.ndim - 1, 0, 1), rtol)
+    return sum_(cast(gt(values, least), int64), (place.ndim - 1,))

@@ -13,7 +13,7 @@ from diptych.core.layout import Layout, Shape, broadcast_shapes, layout
 from diptych.core.operation import BadCall, NotDifferentiable, Params, Sample, Tolerance
 from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, LinAlgError, ShapeError
-from diptych.ops.arithmetic import add, conj, div, mul, neg, sub
+from diptych.ops.arithmetic import add, conj, mul, neg, sub
 from diptych.ops.comparison import ne
 from diptych.ops.contraction import dot
 from diptych.ops.creation import iota
@@ -35,7 +35,7 @@ def require_matrices(place: Layout, op: str, *, square: bool = True) -> None:
     """Raise unless a layout holds (square) matrices of a dtype that LAPACK works in."""
     if place.dtype not in ACCEPTS:
         raise DTypeError(
-            f"linalg.{op}: \"{op}\" not implemented for '{place.dtype}'; cast to a float dtype first",
+            f"linalg.{op}: \"{op}\" not implemented for '{place.dtype}'; cast it to a float dtype",
             op=op, got=place.dtype,
         )  # fmt: skip
     if place.ndim < 2:
@@ -51,7 +51,7 @@ def require_matrices(place: Layout, op: str, *, square: bool = True) -> None:
         )  # fmt: skip
 
 
-def _lapack(op: str, why: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def lapack(op: str, why: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A NumPy function whose failure is our LinAlgError, saying what the matrix lacked."""
 
     def safely(*arguments: Any) -> Any:
@@ -70,31 +70,31 @@ def adjoint(x: Tensor) -> Tensor:
     return swap_axes(conj(x), -1, -2)
 
 
-def _column(x: Tensor) -> Tensor:
+def column(x: Tensor) -> Tensor:
     return reshape(x, (*x.layout.shape, 1))
 
 
-def _row(x: Tensor) -> Tensor:
+def row(x: Tensor) -> Tensor:
     shape = x.layout.shape
     return reshape(x, (*shape[:-1], 1, shape[-1]))
 
 
-def _times(matrix: Tensor, factor: Tensor) -> Any:
+def times(matrix: Tensor, factor: Tensor) -> Any:
     """Elementwise, in the matrix's dtype (the factor may be its real dtype)."""
     return mul(matrix, factor, matrix.layout.dtype)
 
 
-def _off_diagonal(count: int) -> Any:
+def off_diagonal(count: int) -> Any:
     return ne(iota((count, count), 0), iota((count, count), 1))
 
 
-def _with_diagonal(matrix: Tensor, diagonal: Tensor) -> Tensor:
+def with_diagonal(matrix: Tensor, diagonal: Tensor) -> Tensor:
     """A matrix with its diagonal replaced."""
     dtype = matrix.layout.dtype
-    return where(_off_diagonal(matrix.layout.shape[-1]), matrix, cast(_row(diagonal), dtype))
+    return where(off_diagonal(matrix.layout.shape[-1]), matrix, cast(row(diagonal), dtype))
 
 
-def _matrices(*shape: int) -> list[Array]:
+def matrices(*shape: int) -> list[Array]:
     """Well-conditioned samples: random ones with a strong diagonal, in each dtype."""
     samples = []
     for dtype in ACCEPTS:
@@ -102,30 +102,30 @@ def _matrices(*shape: int) -> list[Array]:
         values = generator.uniform(-1, 1, shape)
         if dtype.is_complex:
             values = values + 1j * generator.uniform(-1, 1, shape)
-        values = values + 2.0 * np.eye(*shape[-2:]) * np.arange(1, shape[-1] + 1)
+        values = values + 2.0 * np.eye(shape[-2], shape[-1]) * np.arange(1, shape[-1] + 1)
         samples.append(values.astype(dtype.numpy))
     return samples
 
 
 def _hermitian(*shape: int) -> list[Array]:
-    return [(a + np.conj(np.swapaxes(a, -1, -2))) / 2 for a in _matrices(*shape)]
+    return [(a + np.conj(np.swapaxes(a, -1, -2))) / 2 for a in matrices(*shape)]
 
 
-def _square_samples(*params: Any) -> Callable[[], Iterable[Sample]]:
+def square_samples(*params: Any) -> Callable[[], Iterable[Sample]]:
     return lambda: [
         Sample((array,), params)
-        for array in (*_matrices(3, 3), *_matrices(2, 2, 2)[:2], np.zeros((0, 2, 2)), np.eye(1))
+        for array in (*matrices(3, 3), *matrices(2, 2, 2)[:2], np.zeros((0, 2, 2)), np.eye(1))
     ]
 
 
-def _hermitian_samples(*params: Any) -> Callable[[], Iterable[Sample]]:
+def hermitian_samples(*params: Any) -> Callable[[], Iterable[Sample]]:
     return lambda: [
         Sample((array,), params)
         for array in (*_hermitian(3, 3), *_hermitian(2, 2, 2)[:2], np.zeros((0, 2, 2)), np.eye(1))
     ]
 
 
-def _square_errors(op: str, *params: Any, square: bool = True) -> list[BadCall]:
+def square_errors(op: str, *params: Any, square: bool = True) -> list[BadCall]:
     calls = [
         BadCall((np.ones(3),), ShapeError, "at least 2 dimensions", params),
         BadCall((np.ones((2, 2), np.int64),), DTypeError, "not implemented", params),
@@ -149,7 +149,7 @@ def _same_shape(op: str) -> Callable[..., Layout]:
 def _cholesky_vjp(ctx: Any, ct: Any) -> Any:
     factor = ctx.y[0]
     inner = tril(dot(adjoint(factor), ct))
-    half = where(_off_diagonal(inner.layout.shape[-1]), inner, mul(inner, 0.5))
+    half = where(off_diagonal(inner.layout.shape[-1]), inner, mul(inner, 0.5))
     left = solve_triangular(adjoint(factor), half, upper=True)
     whole = adjoint(solve_triangular(adjoint(factor), adjoint(left), upper=True))
     return mul(add(whole, adjoint(whole)), 0.5)
@@ -157,12 +157,12 @@ def _cholesky_vjp(ctx: Any, ct: Any) -> Any:
 
 CHOLESKY = primitive(
     "cholesky", "host", infer=_same_shape("cholesky"), vjp=_cholesky_vjp, saves="o",
-    reference=_lapack(
+    reference=lapack(
         "cholesky", "the input is not positive-definite", lambda x: np.linalg.cholesky(x)
     ),
-    samples=_hermitian_samples(), tolerance=TOLERANCE,
+    samples=hermitian_samples(), tolerance=TOLERANCE,
     errors=lambda: [
-        *_square_errors("cholesky"), BadCall((-np.eye(2),), LinAlgError, "not positive-definite"),
+        *square_errors("cholesky"), BadCall((-np.eye(2),), LinAlgError, "not positive-definite"),
     ],
 )  # fmt: skip
 
@@ -171,11 +171,11 @@ CHOLESKY = primitive(
 
 
 INV = primitive(
-    "inv", "host", infer=_same_shape("inv"), saves="o", samples=_square_samples(),
-    reference=_lapack("inv", "the input matrix is singular", np.linalg.inv), tolerance=TOLERANCE,
+    "inv", "host", infer=_same_shape("inv"), saves="o", samples=square_samples(),
+    reference=lapack("inv", "the input matrix is singular", np.linalg.inv), tolerance=TOLERANCE,
     vjp=lambda ctx, ct: neg(dot(dot(adjoint(ctx.y[0]), ct), adjoint(ctx.y[0]))),
     errors=lambda: [
-        *_square_errors("inv"), BadCall((np.zeros((2, 2)),), LinAlgError, "is singular"),
+        *square_errors("inv"), BadCall((np.zeros((2, 2)),), LinAlgError, "is singular"),
     ],
 )  # fmt: skip
 
@@ -200,12 +200,12 @@ def _pinv_cotangent(x: Tensor, inverse: Tensor, ct: Tensor) -> Tensor:
 
 PINV = primitive(
     "pinv", "host", params=("rcond",), infer=_pinv_infer, saves="0o", tolerance=TOLERANCE,
-    reference=_lapack("pinv", "it did not converge", np.linalg.pinv),
+    reference=lapack("pinv", "it did not converge", np.linalg.pinv),
     vjp=lambda ctx, ct: _pinv_cotangent(ctx.x[0], ctx.y[0], ct),
     samples=lambda: [
-        Sample((array,), (1e-6,)) for array in (*_matrices(3, 2), *_matrices(2, 2, 3)[:2])
+        Sample((array,), (1e-6,)) for array in (*matrices(3, 2), *matrices(2, 2, 3)[:2])
     ],
-    errors=lambda: _square_errors("pinv", 1e-6, square=False),
+    errors=lambda: square_errors("pinv", 1e-6, square=False),
 )  # fmt: skip
 
 
@@ -215,8 +215,8 @@ def _solve_shapes(op: str, *, square: bool = True) -> Callable[..., Layout]:
         require_matrices(a, op, square=square)
         if b.dtype is not a.dtype:
             raise DTypeError(
-                f"linalg.{op}: Expected A and B to have the same dtype, but got A of type {a.dtype} "
-                f"and B of type {b.dtype} instead",
+                f"linalg.{op}: Expected A and B to have the same dtype, but got A of type "
+                f"{a.dtype} and B of type {b.dtype} instead",
                 op=op,
             )
         if b.ndim < 2 or b.shape[-2] != a.shape[-2]:
@@ -233,10 +233,10 @@ def _solve_shapes(op: str, *, square: bool = True) -> Callable[..., Layout]:
 
 def _pair_samples(rows: int, columns: int, *params: Any) -> Callable[[], Iterable[Sample]]:
     def samples() -> Iterable[Sample]:
-        for a, b in zip(_matrices(rows, columns), _matrices(rows, 2), strict=True):
+        for a, b in zip(matrices(rows, columns), matrices(rows, 2), strict=True):
             yield Sample((a, b), params)
-        yield Sample((_matrices(2, rows, columns)[1], _matrices(rows, 2)[1]), params)
-        yield Sample((_matrices(rows, columns)[1], _matrices(2, rows, 1)[1]), params)
+        yield Sample((matrices(2, rows, columns)[1], matrices(rows, 2)[1]), params)
+        yield Sample((matrices(rows, columns)[1], matrices(2, rows, 1)[1]), params)
 
     return samples
 
@@ -258,7 +258,7 @@ def _solve_vjp(ctx: Any, ct: Any) -> Any:
 
 SOLVE = primitive(
     "solve", "host", infer=_solve_shapes("solve"), vjp=_solve_vjp, saves="0o", tolerance=TOLERANCE,
-    reference=_lapack("solve", "the input matrix is singular", np.linalg.solve),
+    reference=lapack("solve", "the input matrix is singular", np.linalg.solve),
     samples=_pair_samples(3, 3),
     errors=lambda: [
         *_pair_errors("solve"),
@@ -325,7 +325,7 @@ def _lstsq_vjp(ctx: Any, ct: Any) -> Any:
 
 LSTSQ = primitive(
     "lstsq", "host", params=("rcond",), infer=_solve_shapes("lstsq", square=False), saves="01",
-    reference=_lapack("lstsq", "it did not converge", _lstsq), vjp=_lstsq_vjp, tolerance=TOLERANCE,
+    reference=lapack("lstsq", "it did not converge", _lstsq), vjp=_lstsq_vjp, tolerance=TOLERANCE,
     samples=lambda: [*_pair_samples(4, 3, 1e-6)(), *_pair_samples(2, 3, 1e-6)()],
     errors=lambda: _pair_errors("lstsq", 1e-6),
 )  # fmt: skip
@@ -340,7 +340,7 @@ def _det_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
 
 
 def _cofactors(x: Array) -> Array:
-    """The derivative of the determinant, from singular values, so that singular matrices have it."""
+    """The derivative of the determinant; from singular values, so singular matrices have it."""
     u, s, vh = np.linalg.svd(x)
     count = s.shape[-1]
     others = np.where(np.eye(count, dtype=bool), 1, s[..., None, :]).prod(-1)
@@ -362,15 +362,15 @@ def _cofactors_vjp(ctx: Any, ct: Any) -> Any:
 
 COFACTORS = primitive(
     "cofactors", "host", infer=_same_shape("det"), vjp=_cofactors_vjp, saves="0o",
-    reference=_lapack("det", "it did not converge", _cofactors), samples=_square_samples(),
-    errors=lambda: _square_errors("det"), tolerance=TOLERANCE,
+    reference=lapack("det", "it did not converge", _cofactors), samples=square_samples(),
+    errors=lambda: square_errors("det"), tolerance=TOLERANCE,
 )  # fmt: skip
 DET = primitive(
-    "det", "host", infer=_det_infer, saves="0", reference=_lapack("det", "failed", np.linalg.det),
+    "det", "host", infer=_det_infer, saves="0", reference=lapack("det", "failed", np.linalg.det),
     vjp=lambda ctx, ct: mul(
         conj(call.apply(COFACTORS, ctx.x[0])), reshape(ct, (*ct.layout.shape, 1, 1))
     ),
-    samples=_square_samples(), errors=lambda: _square_errors("det"), tolerance=TOLERANCE,
+    samples=square_samples(), errors=lambda: square_errors("det"), tolerance=TOLERANCE,
 )  # fmt: skip
 
 
@@ -389,8 +389,8 @@ def _slogdet_vjp(ctx: Any, ct_sign: Any, ct: Any) -> Any:
 
 SLOGDET = primitive(
     "slogdet", "host", infer=_slogdet_infer, vjp=_slogdet_vjp, saves="0o", tolerance=TOLERANCE,
-    reference=_lapack("slogdet", "failed", np.linalg.slogdet), samples=_square_samples(),
-    errors=lambda: _square_errors("slogdet"),
+    reference=lapack("slogdet", "failed", np.linalg.slogdet), samples=square_samples(),
+    errors=lambda: square_errors("slogdet"),
 )  # fmt: skip
 
 
@@ -405,7 +405,7 @@ def _lu_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]
 
 
 def _lu_factor(x: Array) -> tuple[Array, Array]:
-    """Both factors in one matrix, and the rows exchanged at each step, counted from 1 as LAPACK does."""
+    """Both factors in one matrix, and the rows exchanged at each step, from 1 as in LAPACK."""
     rows, columns = x.shape[-2:]
     work = np.array(x).reshape(-1, rows, columns)
     count = min(rows, columns)
@@ -429,14 +429,14 @@ LU_FACTOR = primitive(
     "lu_factor", "host", infer=_lu_infer, reference=_lu_factor, tolerance=TOLERANCE,
     vjp=NotDifferentiable("lu_factor: no gradient rule is written yet"),
     samples=lambda: [
-        Sample((array,)) for array in (*_matrices(3, 3), *_matrices(2, 4, 3)[:2], *_matrices(2, 4))
+        Sample((array,)) for array in (*matrices(3, 3), *matrices(2, 4, 3)[:2], *matrices(2, 4))
     ],
-    errors=lambda: _square_errors("lu_factor", square=False),
+    errors=lambda: square_errors("lu_factor", square=False),
 )  # fmt: skip
 
 
 def _matrix_exp(x: Array) -> Array:
-    """Scaling and squaring of a Taylor polynomial, whose error is below the last place at norm 1/2."""
+    """Scaling and squaring of a Taylor polynomial, exact to the last place at norm 1/2."""
     wide = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
     size = np.abs(wide).sum(-2).max(initial=0.0)
     halvings = max(0, int(np.ceil(np.log2(size))) + 1) if 0 < size < np.inf else 0
@@ -462,8 +462,8 @@ def _matrix_exp_vjp(ctx: Any, ct: Any) -> Any:
 
 MATRIX_EXP = primitive(
     "matrix_exp", "host", infer=_same_shape("matrix_exp"), vjp=_matrix_exp_vjp, saves="0",
-    reference=_lapack("matrix_exp", "failed", _matrix_exp), samples=_square_samples(),
-    errors=lambda: _square_errors("matrix_exp"), tolerance=TOLERANCE,
+    reference=lapack("matrix_exp", "failed", _matrix_exp), samples=square_samples(),
+    errors=lambda: square_errors("matrix_exp"), tolerance=TOLERANCE,
 )  # fmt: skip
 
 
@@ -471,7 +471,7 @@ MATRIX_EXP = primitive(
 
 
 def cholesky(x: Tensor) -> Tensor:
-    """The lower factor L of L L^H; the lower triangle is read. LinAlgError if not positive-definite."""
+    """The lower factor L of L L^H; the lower triangle is read. LinAlgError where there is none."""
     return call.current.apply1(CHOLESKY, x, ())  # type: ignore[no-any-return]
 
 
