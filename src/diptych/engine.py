@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from diptych import config
 from diptych.compiler.llvm import backend
-from diptych.compiler.lower import lower
+from diptych.compiler.lower import lower, lower_update
 from diptych.core import buffer as buffers
-from diptych.core import call, tape
+from diptych.core import call, dtypes, tape
 from diptych.core.buffer import PooledBuffer
 from diptych.core.inplace import register_view
 from diptych.core.layout import Layout, layout
@@ -21,7 +23,7 @@ from diptych.graph.trace import trace, visible
 from diptych.ops import declared as declared
 from diptych.runtime import native, objects
 from diptych.runtime.allocator import CachingAllocator
-from diptych.runtime.program import Program
+from diptych.runtime.program import Program, joined
 
 _PLANS_LIMIT = 4096  # per operation; programs whose shapes never repeat must not grow for ever
 
@@ -180,7 +182,10 @@ class EagerEvaluator:
             plan = self.make_plan(op, (a, b), params, key)
         out = plan(a, b)
         if (a.node is not None or b.node is not None) and op.differentiable and tape.mode.enabled:
-            tape.record(op, params, (a, b), out)
+            if type(out) is tuple:
+                tape.record(op, params, (a, b), out)
+            else:
+                tape.record2(op, params, a, b, out)
         return visible(op, out) if type(out) is tuple else out
 
     def apply(self, op: Operation, operands: Sequence[Tensor], params: Params) -> Any:
@@ -327,6 +332,62 @@ def gradient_plan(
 
     arrived_places = tuple(arrived)
     return run
+
+
+class Update:
+    """An update rule over many groups of tensors, in place, as one native call.
+
+    ``rule(*tensors, *scalars)`` gives the new values of the tensors at positions ``over``; scalars
+    are float64 and read at run time. ``layouts`` lists each group's tensors' layouts. Call it with
+    the groups' tensors (flat, in order) and the scalars.
+    """
+
+    def __init__(
+        self,
+        rule: Callable[..., Sequence[Tensor]],
+        layouts: Sequence[tuple[Layout, ...]],
+        over: tuple[int, ...],
+        scalars: int,
+    ) -> None:
+        self.over = over
+        self.width = len(layouts[0])
+        self.values = np.zeros(max(scalars, 1), np.float64)
+        self.pointer = int(self.values.__array_interface__["data"][0])
+        self.scalars = [self.pointer + 8 * index for index in range(scalars)]
+        number = layout(dtypes.float64, ())
+        evaluator = call.current
+        made: dict[tuple[Layout, ...], Any] = {}
+        self.groups = []
+        for group in layouts:
+            if group not in made:
+                graph = trace(rule, [*group, *[number] * scalars])
+                made[group] = (
+                    lower_update(graph, objects.target(), over)
+                    if isinstance(getattr(evaluator, "backend", None), NativeBackend)
+                    else ReferenceExecutable(graph)
+                )
+            self.groups.append(made[group])
+        self.stretch: Any = None
+        if not isinstance(self.groups[0], ReferenceExecutable):
+            self.stretch = joined(self.groups, self.width, scalars)
+
+    def __call__(self, tensors: Sequence[Tensor], scalars: Sequence[float]) -> None:
+        self.values[:] = scalars
+        if self.stretch is not None:
+            self.stretch.run(0, [*[x.address for x in tensors], *self.scalars])
+        else:
+            numbers = [copy_array(np.float64(value), Tensor) for value in scalars]
+            for start, executable in zip(
+                range(0, len(tensors), self.width), self.groups, strict=True
+            ):
+                group = tensors[start : start + self.width]
+                for position, value in zip(
+                    self.over, executable.run([*group, *numbers]), strict=True
+                ):
+                    store(group[position], value.array())
+        for start in range(0, len(tensors), self.width):
+            for position in self.over:
+                tensors[start + position].buffer.version += 1
 
 
 def detached_copy(x: Tensor) -> Tensor:

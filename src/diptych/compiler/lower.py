@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,8 @@ class Lowering:
 
     # ---- the walk over the graph
 
-    def run(self) -> Lowered:
-        """Lower every node, then store the outputs."""
+    def run_nodes(self) -> None:
+        """Enter inputs and constants, and lower every node."""
         graph = self.graph
         for index, value in enumerate(graph.inputs):
             place = graph.layouts[value]
@@ -111,6 +112,11 @@ class Lowering:
             self.counts[value] = self.counts.get(value, 0) + 1
         for node in graph.nodes:
             self.lower(node)
+
+    def run(self) -> Lowered:
+        """Lower every node, then store the outputs."""
+        graph = self.graph
+        self.run_nodes()
         self.pending = [self.values[value] for value in graph.outputs]
         for index, value in enumerate(graph.outputs):
             self.result.outputs.append(self.output(self.values[value], index))
@@ -626,6 +632,30 @@ class Lowering:
             results.append(made)
             self.values[value] = Stored(made)
         self.result.steps.append(HostStep(node, operands, tuple(results)))
+
+
+def lower_update(graph: Graph, target: Target, over: Sequence[int]) -> Lowered:
+    """The one kernel that writes output i over input ``over[i]``: an update of tensors in place.
+
+    Every output is elementwise in the inputs and has the shape of the input it replaces, so each
+    element is read before it is written. Raises GraphError for anything else.
+    """
+    lowering = Lowering(graph, target)
+    lowering.run_nodes()
+    group = []
+    for value, index in zip(graph.outputs, over, strict=True):
+        lazy = lowering.resolve(lowering.values[value])
+        place = lowering.values[graph.inputs[index]]
+        assert isinstance(place, Stored), "inputs are stored"
+        if lazy.shape != place.shape or lowering.result.steps or uses(lazy, lowering.resolve):
+            raise GraphError(f"update: output {index} is not elementwise in tensors of its shape")
+        group.append((lowering.cast(lazy, place.dtype), place.place))
+    shape = group[0][0].shape
+    if any(lazy.shape != shape for lazy, _ in group):
+        raise GraphError("update: the tensors of one update must have one shape")
+    builder = Builder(Space(shape, ()), lowering.resolve, lowering.positions)
+    lowering.add_nest(builder.pointwise([lowering.full_root(x, p) for x, p in group]))
+    return lowering.result
 
 
 def _products(root: Lazy, resolve: Any) -> list[Product]:

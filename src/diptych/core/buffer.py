@@ -49,23 +49,53 @@ class Buffer:
         self.writable = writable
 
 
+# Small blocks wait in lists of their exact size, in front of the allocator: a call into it costs more
+# than a small kernel. Bounded by sizes * blocks * bytes.
+_waiting: dict[int, list[tuple[int, Any]]] = {}
+_WAITING_SIZES = 256
+_WAITING_BLOCKS = 32
+_WAITING_BYTES = 1 << 14
+
+
 class PooledBuffer(Buffer):
     """A buffer whose block goes back to the allocator when the last tensor lets go of it."""
 
-    __slots__ = ("release",)
+    __slots__ = ("waiting",)
+
+    waiting: list[tuple[int, Any]] | None
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
         self.version = 0
         self.writable = True
-        self.release = installed.release
+        self.waiting = waiting = _waiting.get(nbytes)
+        if waiting:
+            try:
+                self.address, self.memory = waiting.pop()
+                return
+            except IndexError:  # another thread took it
+                pass
+        elif waiting is None and nbytes <= _WAITING_BYTES and len(_waiting) < _WAITING_SIZES:
+            self.waiting = _waiting.setdefault(nbytes, [])
         self.address, self.memory = installed.allocate(nbytes)
 
     def __del__(self) -> None:
         try:
-            self.release(self.nbytes, self.address, self.memory)
+            waiting = self.waiting
+            if waiting is not None and len(waiting) < _WAITING_BLOCKS:
+                waiting.append((self.address, self.memory))
+            else:
+                installed.release(self.nbytes, self.address, self.memory)
         except (AttributeError, TypeError):
             pass  # the allocation failed, or the interpreter is shutting down
+
+
+def flush() -> None:
+    """Give the waiting blocks back to the allocator."""
+    for nbytes, blocks in list(_waiting.items()):
+        while blocks:
+            installed.release(nbytes, *blocks.pop())
+    _waiting.clear()
 
 
 installed: Allocator = PlainAllocator()
@@ -74,6 +104,7 @@ installed: Allocator = PlainAllocator()
 def install(allocator: Allocator) -> None:
     """Make ``allocator`` serve all buffers from now on."""
     global installed
+    flush()
     installed = allocator
 
 

@@ -15,7 +15,7 @@ class DType:
     is stored as uint16); ``exact``, whether ``numpy`` also computes it (False for bfloat16 alone).
     """
 
-    __slots__ = ("exact", "index", "itemsize", "kind", "name", "numpy")
+    __slots__ = ("exact", "index", "is_inexact", "itemsize", "kind", "name", "numpy")
 
     def __init__(self, index: int, name: str, kind: str, storage: str) -> None:
         self.index = index
@@ -24,6 +24,7 @@ class DType:
         self.numpy: np.dtype[Any] = np.dtype(storage)
         self.itemsize: int = self.numpy.itemsize
         self.exact = name != "bfloat16"
+        self.is_inexact = kind in "fc"  # has a fraction: can carry a gradient
 
     def __repr__(self) -> str:
         return self.name
@@ -38,11 +39,6 @@ class DType:
     @property
     def is_complex(self) -> bool:
         return self.kind == "c"
-
-    @property
-    def is_inexact(self) -> bool:
-        """Whether values have a fraction: the dtypes that can carry a gradient."""
-        return self.kind in "fc"
 
     @property
     def is_integer(self) -> bool:

@@ -38,26 +38,23 @@ class Node:
 
     ``edges`` holds, per operand, the (node, output) it came from or None; ``sequence`` grows with
     time, so a backward pass visits nodes in descending order and never needs to count references.
+    What is rare (hooks, retained gradients, the recorded stack) has its default on the class.
     """
 
-    __slots__ = (
-        "__weakref__", "edges", "hooks", "metadata", "origin", "outputs", "post_hooks", "pre_hooks",
-        "retained", "sequence",
-    )  # fmt: skip
-
     edges: tuple[Any, ...]
-    outputs: int
+    sequence: int
+    outputs: int = 1
+    hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
+    retained: dict[int, Any] | None = None  # output -> weak reference to the tensor
+    pre_hooks: dict[int, Callable[..., Any]] | None = None
+    post_hooks: dict[int, Callable[..., Any]] | None = None
+    metadata: dict[Any, Any] | None = None
+    origin: Any = None
 
     def __init__(self, edges: tuple[Any, ...], outputs: int = 1) -> None:
         self.edges = edges
         self.outputs = outputs
         self.sequence = next(_sequence)
-        self.hooks: dict[int, dict[int, Callable[..., Any]]] | None = None
-        self.retained: dict[int, Any] | None = None  # output -> weak reference to the tensor
-        self.pre_hooks: dict[int, Callable[..., Any]] | None = None
-        self.post_hooks: dict[int, Callable[..., Any]] | None = None
-        self.metadata: dict[Any, Any] | None = None
-        self.origin: Any = None
 
     @property
     def name(self) -> str:
@@ -74,7 +71,11 @@ class Node:
 class CallNode(Node):
     """The record of one operation."""
 
-    __slots__ = ("needs", "op", "params", "results", "saved", "versions")
+    op: Operation
+    params: Params
+    saved: tuple[Any, ...] | None  # operands, or their layouts where the rule does not read them
+    results: tuple[Any, ...]
+    versions: Any = ()  # of the saved values, in the order of ``saved`` then ``results``
 
     def __init__(
         self, op: Operation, params: Params, operands: Sequence[Tensor], results: tuple[Tensor, ...]
@@ -82,31 +83,24 @@ class CallNode(Node):
         edges = tuple([None if x.node is None else (x.node, x.output) for x in operands])
         needs = tuple([edge is not None for edge in edges])
         keep, keep_results = op.saving_for.get(needs) or op.saving(needs)
-        saved: list[Any] = []
-        versions = []
-        for index, operand in enumerate(operands):
-            if index in keep:
-                saved.append(operand)
-                versions.append(operand.buffer.version)
-            else:
-                saved.append(operand.layout)
-                versions.append(0)
+        saved = [x if index in keep else x.layout for index, x in enumerate(operands)]
         self.edges = edges
         self.needs = needs
         self.outputs = len(results)
         self.sequence = next(_sequence)
-        self.hooks = self.retained = self.pre_hooks = self.post_hooks = None
-        self.metadata = self.origin = None
         self.op = op
         self.params = params
-        self.saved: tuple[Any, ...] | None = tuple(saved)
+        self.saved = tuple(saved)
         # An output is saved as an alias off the tape: the tensor itself holds this node.
         if keep_results:
-            self.results: tuple[Any, ...] = tuple([alias(r, r.result_type) for r in results])
-            versions.extend([r.buffer.version for r in results])
+            self.results = tuple([alias(r, r.result_type) for r in results])
         else:
             self.results = tuple([r.layout for r in results])
-        self.versions = versions
+        if keep or keep_results:
+            self.versions = [
+                value.buffer.version if isinstance(value, Tensor) else 0
+                for value in (*saved, *self.results)
+            ]
 
     @property
     def name(self) -> str:
@@ -174,8 +168,6 @@ class CallNode(Node):
 class Gate(Node):
     """A node of its own in front of an operand, so that a gradient can stop exactly there."""
 
-    __slots__ = ()
-
     def backward(self, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:
         return cotangents
 
@@ -234,8 +226,6 @@ def copy_alias(x: Tensor) -> Tensor:
 class Leaf(Node):
     """The end of the tape at a tensor that wants a gradient: adds it to ``tensor.grad``."""
 
-    __slots__ = ("accumulated_hooks", "tensor")
-
     def __init__(self, tensor: Tensor) -> None:
         super().__init__((), 1)
         self.tensor = weakref.ref(tensor)
@@ -267,6 +257,43 @@ def require_gradient(tensor: Tensor, wanted: bool = True) -> None:
             tensor.output = 0
     elif tensor.node is not None:
         tensor.node = None
+
+
+_new = object.__new__
+_BOTH, _LEFT, _RIGHT = (True, True), (True, False), (False, True)
+
+
+def record2(op: Operation, params: Params, a: Tensor, b: Tensor, out: Tensor) -> None:
+    """What :func:`record` does, for two operands and one result: the hot path of eager training."""
+    na, nb = a.node, b.node
+    node = _new(CallNode)
+    if na is None:
+        node.edges = (None, (nb, b.output))
+        node.needs = needs = _RIGHT
+    elif nb is None:
+        node.edges = ((na, a.output), None)
+        node.needs = needs = _LEFT
+    else:
+        node.edges = ((na, a.output), (nb, b.output))
+        node.needs = needs = _BOTH
+    keep, keep_results = op.saving_for.get(needs) or op.saving(needs)
+    node.sequence = next(_sequence)
+    node.op = op
+    node.params = params
+    if keep or keep_results:
+        first = a if 0 in keep else a.layout
+        second = b if 1 in keep else b.layout
+        result = alias(out, out.result_type) if keep_results else out.layout
+        node.saved = (first, second)
+        node.results = (result,)
+        node.versions = (a.buffer.version, b.buffer.version, out.buffer.version)
+    else:
+        node.saved = (a.layout, b.layout)
+        node.results = (out.layout,)
+    if out.layout.dtype.is_inexact:
+        out.node = node
+    if mode.anomaly:
+        node.origin = call_site()
 
 
 def record(op: Operation, params: Params, operands: Sequence[Tensor], result: Any) -> None:

@@ -238,8 +238,44 @@ class NativeStretch:
         self.table = ProgramTable(steps, slots, arguments)
         self.released = widest >= _RELEASE_BYTES
         self.address = self.table.address
+        self.keep: list[Any] = []
 
     def run(self, arena: int, addresses: list[int]) -> None:
         """Run over these argument addresses."""
         call = native.run_program_released if self.released else native.run_program
         call(self.address, arena, *addresses)
+
+
+def joined(parts: Sequence[Lowered], width: int, scalars: int) -> NativeStretch:
+    """One table of the single kernels of several updates.
+
+    Part i's tensors are arguments ``i * width`` to ``(i + 1) * width - 1``; its scalars are the last
+    ``scalars`` arguments, shared by all.
+    """
+    slots: dict[Slot, int] = {}
+    linked = []
+    keep: list[Any] = []
+    first = width * len(parts)
+    widest = 0
+    for part, lowered in enumerate(parts):
+        (step,) = lowered.steps
+        assert isinstance(step, KernelStep), "updates are single kernels"
+        numbers = []
+        for place in step.operands:
+            storage = lowered.storages[place.storage]
+            widest = max(widest, place.layout.nbytes)
+            if storage.kind == "constant":
+                keep.append(storage.tensor)
+                slot = Slot.constant(storage.tensor.address + place.byte_offset)
+            else:
+                index = storage.index
+                at = part * width + index if index < width else first + index - width
+                slot = Slot.argument(at, place.byte_offset)
+            numbers.append(slots.setdefault(slot, len(slots)))
+        desc = np.array(step.desc, np.int64)
+        keep.append(desc)
+        address = int(desc.__array_interface__["data"][0])
+        linked.append(Step(kernels.load(step.unit), address, tuple(numbers)))
+    stretch = NativeStretch(linked, list(slots), first + scalars, widest)
+    stretch.keep = keep
+    return stretch
