@@ -1,0 +1,60 @@
+"""PyTorch's face: the namespace that ``import torch`` finds under diptych."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from diptych import engine as _engine
+from diptych.torch import (
+    binary,
+    conversion,
+    creation,
+    device as _device,
+    dtypes,
+    elementwise,
+    gradients,
+    methods as _methods,
+    movement,
+    promotion,
+    random as random,
+)
+from diptych.torch.dtypes import (
+    dtype as dtype,
+    finfo as finfo,
+    get_default_dtype as get_default_dtype,
+    iinfo as iinfo,
+    set_default_dtype as set_default_dtype,
+)
+from diptych.torch.device import device as device
+from diptych.torch.device import layout as layout
+from diptych.torch.device import memory_format as memory_format
+from diptych.torch.promotion import (
+    can_cast as can_cast,
+    promote_types as promote_types,
+    result_type as result_type,
+)
+from diptych.torch.size import Size as Size
+from diptych.torch.tensor import Tensor as Tensor
+from diptych.torch.tensor import is_tensor as is_tensor
+
+__version__ = "2.13.0"
+
+_engine.ensure()
+
+for _table in (
+    elementwise.FUNCTIONS, binary.FUNCTIONS, creation.FUNCTIONS, random.FUNCTIONS,
+    gradients.FUNCTIONS, movement.FUNCTIONS, conversion.FUNCTIONS, dtypes.NAMED,
+    {alias: dtypes.NAMED[name] for alias, name in dtypes.ALIASES.items()},
+    _device.LAYOUTS, _device.MEMORY_FORMATS,
+):  # fmt: skip
+    globals().update(_table)
+
+# Loaded when they are first asked for.
+_LAZY = {"nn", "optim", "utils", "autograd"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"diptych.torch.{name}")
+    raise AttributeError(f"module 'torch' has no attribute '{name}'")

@@ -1,0 +1,81 @@
+"""Attaches the tables of functions to Tensor as methods, operators and in-place methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diptych.torch import binary, conversion, creation, elementwise, gradients, movement, random
+from diptych.torch.binary import BINARY, RULES
+from diptych.torch.operators import (
+    forward_operator,
+    in_place_operator,
+    named,
+    reflected_operator,
+)
+from diptych.torch.tensor import Tensor
+
+_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
+
+
+def attach(table: dict[str, Any]) -> None:
+    """Make each entry an attribute of Tensor."""
+    for name, value in table.items():
+        setattr(Tensor, name, value)
+
+
+def replaced(name: str, function: Any) -> Any:
+    """The in-place form of a function: compute, then write back."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return binary.in_place_result(self, function(self, *args, **kwargs))
+
+    return named(method, f"{name}_")
+
+
+def _operators() -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    for row in BINARY:
+        if not row.operator:
+            continue
+        rule, stem = RULES[row.name], row.operator
+        table[f"__{stem}__"] = named(forward_operator(rule), f"__{stem}__")
+        if stem not in _COMPARISONS:
+            table[f"__r{stem}__"] = named(reflected_operator(rule), f"__r{stem}__")
+            table[f"__i{stem}__"] = named(in_place_operator(rule), f"__i{stem}__")
+    return table
+
+
+def power(self: Any, exponent: Any) -> Any:
+    """x ** y."""
+    if exponent.__class__ is str or exponent is None:
+        return NotImplemented
+    return binary.pow(self, exponent)
+
+
+def power_of_number(self: Any, base: Any) -> Any:
+    """number ** x."""
+    return binary.pow(base, self)
+
+
+attach(elementwise.FUNCTIONS)
+attach(elementwise.IN_PLACE)
+attach(binary.FUNCTIONS)
+attach(binary.IN_PLACE)
+attach(_operators())
+attach(creation.METHODS)
+attach(random.METHODS)
+attach(gradients.METHODS)
+attach(movement.METHODS)
+attach(conversion.METHODS)
+attach({name + "_": replaced(name, elementwise.FUNCTIONS[name])
+        for name in elementwise.REPLACED_IN_PLACE})  # fmt: skip
+attach({name + "_": replaced(name, binary.FUNCTIONS[name]) for name in binary.REPLACED_IN_PLACE})
+attach({
+    "__new__": staticmethod(creation.legacy_new), "__neg__": elementwise.neg,
+    "__pos__": elementwise.positive, "__abs__": elementwise.FUNCTIONS["abs"],
+    "__invert__": elementwise.bitwise_not, "__pow__": power, "__rpow__": power_of_number,
+    "__ipow__": binary.pow_, "__hash__": object.__hash__,
+})  # fmt: skip
+# Properties in PyTorch, functions in the namespace.
+Tensor.real = property(elementwise.real)  # type: ignore[attr-defined]
+Tensor.imag = property(elementwise.imag)  # type: ignore[attr-defined]

@@ -1,0 +1,281 @@
+"""The Tensor class: the core's tensor with PyTorch's attributes; methods are attached from tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diptych.core import tape
+from diptych.core.buffer import Buffer
+from diptych.core.tape import Leaf
+from diptych.core.tensor import Tensor as CoreTensor
+from diptych.core.tensor import alias, cast_class, wrap
+from diptych.torch import dtypes
+from diptych.torch.device import CPU, device
+from diptych.torch.dtypes import BY_INDEX
+from diptych.torch.gradient_nodes import grad_fn_of
+from diptych.torch.size import Size
+
+
+class TwinBuffer(Buffer):
+    """The same memory with a version counter of its own: what ``.data`` writes is not tracked."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Buffer) -> None:
+        super().__init__(owner.address, owner.nbytes, owner.memory, owner.writable)
+        self.owner = owner
+
+
+class Tensor(CoreTensor):
+    """PyTorch's tensor."""
+
+    __module__ = "torch"
+    __array_priority__ = 1000  # NumPy's scalars leave the operator to us
+    __hash__ = object.__hash__
+
+    is_cuda = is_sparse = is_quantized = is_meta = is_mps = is_xpu = is_mkldnn = False
+    is_sparse_csr = is_nested = is_vulkan = is_ipu = is_mtia = is_xla = is_maia = False
+    is_cpu = True
+    name = None
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        # Results of a subclass are of the subclass, unless it says otherwise (as parameters do).
+        if "result_type" not in cls.__dict__ and not cls.__dict__.get("results_are_plain", False):
+            cls.result_type = cls
+
+    # ---- what it is
+
+    @property
+    def dtype(self) -> Any:
+        return BY_INDEX[self.layout.dtype.index]
+
+    @property
+    def shape(self) -> Size:
+        place = self.layout
+        shape = place.face_shape
+        if shape.__class__ is not Size:
+            shape = place.face_shape = Size(place.shape)
+        return shape
+
+    def size(self, dim: Any = None) -> Any:
+        """The shape, or the extent of one axis."""
+        if dim is None:
+            return self.shape
+        return self.layout.shape[axis_of(dim, self.layout.ndim)]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.layout.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.layout.size
+
+    nelement = numel
+
+    @property
+    def itemsize(self) -> int:
+        return self.layout.dtype.itemsize
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.layout.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.layout.nbytes
+
+    @property
+    def device(self) -> device:
+        return CPU
+
+    def get_device(self) -> int:
+        """-1: the tensor is on the CPU."""
+        return -1
+
+    def stride(self, dim: Any = None) -> Any:
+        """The step in elements along every axis, or along one."""
+        if dim is None:
+            return self.layout.strides
+        return self.layout.strides[axis_of(dim, self.layout.ndim)]
+
+    def storage_offset(self) -> int:
+        """Elements between the start of the memory and element zero."""
+        return self.offset
+
+    def data_ptr(self) -> int:
+        """The address of element zero (0 for none)."""
+        return self.address if self.layout.size else 0
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether elements lie in row-major order without gaps."""
+        if memory_format is not None and memory_format._name == "channels_last":
+            place = self.layout
+            if place.ndim != 4:
+                return False
+            moved = [(place.shape[k], place.strides[k]) for k in (0, 2, 3, 1)]
+            step = 1
+            for extent, stride in reversed(moved):
+                if extent != 1 and stride != step:
+                    return False
+                step *= extent
+            return True
+        return self.layout.contiguous
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is a (real) floating one."""
+        return self.layout.dtype.is_float
+
+    def is_complex(self) -> bool:
+        """Whether the dtype is complex."""
+        return self.layout.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether the dtype has negative values."""
+        return self.layout.dtype.kind in "ifc"
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """False: there is no device to pin memory for."""
+        return False
+
+    def is_shared(self) -> bool:
+        """Whether the memory is shared between processes."""
+        return False
+
+    def is_inference(self) -> bool:
+        """Whether the tensor was made in inference mode."""
+        return bool(self.__dict__.get("inference", False))
+
+    def is_same_size(self, other: CoreTensor) -> bool:
+        """Whether the shapes agree."""
+        return self.layout.shape == other.layout.shape
+
+    @property
+    def _version(self) -> int:
+        return self.buffer.version
+
+    @property
+    def _base(self) -> Any:
+        base = self.base
+        if base is not None and not isinstance(base, Tensor):
+            return cast_class(base, Tensor)
+        return base
+
+    def _is_view(self) -> bool:
+        return self.base is not None
+
+    # ---- gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self.requires_grad_(wanted)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Make the (leaf) tensor want a gradient, or none; returns it."""
+        node = self.node
+        if node is not None and not isinstance(node, Leaf):
+            if not requires_grad:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use "
+                    "a computed variable in a subgraph that doesn't require differentiation use "
+                    "var_no_grad = var.detach()."
+                )
+        elif requires_grad and not self.layout.dtype.is_inexact:
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        else:
+            tape.require_gradient(self, bool(requires_grad))
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None or self.node.__class__ is Leaf
+
+    @property
+    def grad_fn(self) -> Any:
+        node = self.node
+        return None if node is None or node.__class__ is Leaf else grad_fn_of(node)
+
+    @property
+    def output_nr(self) -> int:
+        return self.output
+
+    @property
+    def data(self) -> Tensor:
+        return wrap(type(self), self.layout, TwinBuffer(self.buffer), self.address)
+
+    @data.setter
+    def data(self, value: CoreTensor) -> None:
+        buffer = value.buffer
+        self.layout = value.layout
+        self.buffer = buffer.owner if isinstance(buffer, TwinBuffer) else buffer
+        self.address = value.address
+        self.base = None
+
+    def detach(self) -> Tensor:
+        """The same memory, off the tape."""
+        out = alias(self, self.result_type)
+        out.base = self if self.base is None else self.base
+        return out  # type: ignore[return-value]
+
+    def detach_(self) -> Tensor:
+        """Take this tensor itself off the tape."""
+        self.node = None
+        self.output = 0
+        return self
+
+
+Tensor.result_type = Tensor
+
+
+def axis_of(dim: Any, ndim: int) -> int:
+    """``dim`` counted from the front; IndexError in PyTorch's words when it is out of range."""
+    if dim.__class__ is not int:
+        dim = dim.__index__()
+    count = ndim or 1
+    if not -count <= dim < count:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-count}, {count - 1}], but got "
+            f"{dim})"
+        )
+    return dim + count if dim < 0 else dim
+
+
+def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
+    """One dim or several, counted from the front and in order; RuntimeError when one comes twice."""
+    if not isinstance(dims, (tuple, list)):
+        return (axis_of(dims, ndim),)
+    axes = [axis_of(dim, ndim) for dim in dims]
+    if len(set(axes)) != len(axes):
+        twice = next(axis for axis in axes if axes.count(axis) > 1)
+        raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+    return tuple(sorted(axes))
+
+
+def face(x: Any, function: str, argument: str = "input", position: int = 1) -> Tensor:
+    """``x`` as a tensor of this face (no copy); TypeError in PyTorch's words for anything else."""
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, CoreTensor):
+        return cast_class(x, Tensor)
+    raise TypeError(
+        f"{function}(): argument '{argument}' (position {position}) must be Tensor, not "
+        f"{type(x).__name__}"
+    )
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether an object is a tensor of this face."""
+    return isinstance(obj, Tensor)
+
+
+def scalar_name(x: CoreTensor) -> str:
+    """PyTorch's word for a tensor's element type in messages."""
+    return dtypes.scalar_name(x.layout.dtype)
+
