@@ -7,6 +7,8 @@ import importlib.metadata
 import importlib.util
 import json
 import json.decoder
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +156,38 @@ def test_install_once() -> None:
     finally:
         resolution.uninstall()
     assert not any(isinstance(finder, FaceFinder) for finder in sys.meta_path)
+
+
+@pytest.mark.parametrize("name", sorted(resolution.FACES))
+def test_faces_modules_have_both_names(name: str, tmp_path: Path) -> None:
+    """Whichever way a face's module is loaded, in a process of its own."""
+    code = f"""
+import importlib, importlib.metadata, importlib.util, sys
+from diptych.cli import resolution
+resolution.install()
+import {name}
+face = resolution.FACES[{name!r}]
+assert {name} is sys.modules[face.module] and {name}.__version__.startswith(face.version)
+assert importlib.metadata.version(face.distribution) == face.version
+assert importlib.util.find_spec({name!r}) is not None
+for other in [{name!r} + ".no_such", "no_such_package"]:
+    assert importlib.util.find_spec(other) is None
+assert not hasattr({name}, "no_such")
+for attribute in {{"torch": ["nn", "optim"], "tensorflow": []}}[{name!r}]:
+    assert getattr({name}, attribute) is sys.modules[{name!r} + "." + attribute]
+for full in [full for full in sys.modules if full.startswith(face.module + ".")]:
+    alias = {name!r} + full[len(face.module):]
+    assert sys.modules[alias] is sys.modules[full], full
+    assert sys.modules[full].__spec__ is None or sys.modules[full].__spec__.name == full
+try:
+    from {name} import no_such
+except ImportError as error:
+    assert "no_such" in str(error) and {name!r} in str(error)
+else:
+    raise SystemExit("from {name} import no_such works")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(resolution.__file__).parents[2])}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr

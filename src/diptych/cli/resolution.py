@@ -74,6 +74,8 @@ class FaceFinder:
             return self._face_spec(name, face, rest)
         if top in self.hide_from:
             return self._guarded_spec(name, path, target)
+        if top == "diptych" and path is not None:
+            return self._aliased_spec(name, path, target)
         return None
 
     def _face_spec(self, name: str, face: Face, rest: str) -> importlib.machinery.ModuleSpec | None:
@@ -92,6 +94,19 @@ class FaceFinder:
         spec.submodule_search_locations = own.submodule_search_locations if own else locations
         spec.has_location = own.has_location if own else False
         return spec
+
+    def _aliased_spec(
+        self, name: str, path: Sequence[str], target: ModuleType | None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """A face's own module, loaded under its own name: it gets its second one at once."""
+        for alias, face in self.faces.items():
+            if name.startswith(face.module + "."):
+                spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+                if spec is not None and spec.loader is not None:
+                    wrapped: Any = AliasingLoader(spec.loader, alias + name[len(face.module) :])
+                    spec.loader = wrapped
+                return spec
+        return None
 
     def _guarded_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None
@@ -157,26 +172,58 @@ class FaceLoader:
         return getattr(self.own.loader, name)  # type: ignore[union-attr]
 
 
-class GuardedLoader:
-    """Loads a library's module with builtins whose ``__import__`` finds no face."""
+class WrappingLoader:
+    """Does something before another loader executes a module, and steps back."""
 
-    def __init__(self, loader: Any, finder: FaceFinder) -> None:
+    def __init__(self, loader: Any) -> None:
         self.loader = loader
-        self.finder = finder
+
+    def prepare(self, module: ModuleType) -> None:
+        raise NotImplementedError(f"{type(self).__name__}.prepare")
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self.loader.create_module(spec)
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__dict__["__builtins__"] = guarded_builtins(self.finder)
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         module.__loader__ = self.loader
+        self.prepare(module)
         self.loader.exec_module(module)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["loader"], name)
+
+
+class AliasingLoader(WrappingLoader):
+    """Enters a face's module under the name that programs know it by, too."""
+
+    def __init__(self, loader: Any, alias: str) -> None:
+        super().__init__(loader)
+        self.alias = alias
+
+    def prepare(self, module: ModuleType) -> None:
+        sys.modules.setdefault(self.alias, module)
+
+    def exec_module(self, module: ModuleType) -> None:
+        try:
+            super().exec_module(module)
+        except BaseException:
+            if sys.modules.get(self.alias) is module:
+                del sys.modules[self.alias]
+            raise
+
+
+class GuardedLoader(WrappingLoader):
+    """Loads a library's module with builtins whose ``__import__`` finds no face."""
+
+    def __init__(self, loader: Any, finder: FaceFinder) -> None:
+        super().__init__(loader)
+        self.finder = finder
+
+    def prepare(self, module: ModuleType) -> None:
+        module.__dict__["__builtins__"] = guarded_builtins(self.finder)
 
 
 def hidden_error(name: str) -> ModuleNotFoundError:
