@@ -23,6 +23,7 @@ from diptych.graph.trace import trace, visible
 from diptych.ops import declared as declared
 from diptych.runtime import native, objects
 from diptych.runtime.allocator import CachingAllocator
+from diptych.runtime.checking import CheckedExecutable
 from diptych.runtime.program import Program, joined
 
 _PLANS_LIMIT = 4096  # per operation; programs whose shapes never repeat must not grow for ever
@@ -114,6 +115,16 @@ class NativeBackend:
     def plan(self, graph: Graph) -> Plan:
         program = Program(lower(graph, objects.target()))
         return direct_plan(program) or general_plan(program.run, len(graph.outputs))
+
+
+class CheckingBackend(NativeBackend):
+    """Native code beside the reference, for DIPTYCH_CHECK=1."""
+
+    def compile(self, graph: Graph, out: Layout | None = None) -> Executable:
+        return CheckedExecutable(graph, out)
+
+    def plan(self, graph: Graph) -> Plan:
+        return general_plan(CheckedExecutable(graph).run, len(graph.outputs))
 
 
 def direct_plan(program: Program) -> Plan | None:
@@ -401,7 +412,12 @@ def choose_backend() -> Backend:
     if wanted == "reference" or (wanted == "auto" and not backend.version()):
         return ReferenceBackend()
     buffers.install(CachingAllocator())
-    return NativeBackend()
+    try:
+        return CheckingBackend() if config.CHECK.get() else NativeBackend()
+    except backend.LLVMMissingError:
+        if wanted == "native":
+            raise
+        return ReferenceBackend()
 
 
 def ensure() -> None:
