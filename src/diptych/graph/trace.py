@@ -13,6 +13,7 @@ from diptych.core.operation import Composite, Context, Operation, Params, Primit
 from diptych.core.tensor import Tensor
 from diptych.errors import GraphError
 from diptych.graph.graph import Graph, Node
+from diptych.source import user_line
 
 _NOWHERE = Buffer(0, 0, b"")  # traced values have no memory; saved versions compare equal for ever
 
@@ -38,6 +39,7 @@ class TraceEvaluator:
         self.thread = threading.get_ident()
         self.known: dict[int, int] = {}
         self.alive: list[Tensor] = []
+        self.source = user_line()
 
     # ---- values
 
@@ -97,7 +99,8 @@ class TraceEvaluator:
         places = inferred if isinstance(inferred, tuple) else (inferred,)
         values = tuple([self.value_of(operand) for operand in operands])
         results = tuple([self.fresh(layout(place.dtype, place.shape)) for place in places])
-        self.graph.nodes.append(Node(op, values, params, tuple([r.value for r in results])))
+        numbers = tuple([result.value for result in results])
+        self.graph.nodes.append(Node(op, values, params, numbers, self.source))
         return results if isinstance(inferred, tuple) else results[0]
 
     def into(self, out: Tensor, op: Operation, operands: Sequence[Tensor], params: Params) -> None:

@@ -85,8 +85,14 @@ class CheckedExecutable:
             if off:
                 raise CheckError(
                     f"DIPTYCH_CHECK: {self.first_difference(arrays)} differs from the reference; "
-                    f"the output {place} is off by {off:.3g} of its largest value.\n{self.graph}"
+                    f"the output {place} is off by {off:.3g} of its largest value"
+                    f"{self.first_line()}.\n{self.graph}"
                 )
+
+    def first_line(self) -> str:
+        """Where the user first made a call of this kind."""
+        source = next((node.source for node in self.graph.nodes if node.source), "")
+        return f", first called at {source}" if source else ""
 
     def first_difference(self, arrays: list[Array]) -> str:
         """The first node whose own kernel differs, found by running the nodes one by one."""
