@@ -95,7 +95,9 @@ class Blocking:
     pack_units: int
 
 
-PARALLEL_FLOPS = 3_000_000  # below this the pool costs more than the second core gains
+PARALLEL_CYCLES = 45_000  # below this the pool costs more than the second core gains
+_TASKS = 8  # at least so many, that a thread which comes late costs little
+_TASK_CYCLES = 40_000  # blocks are grouped up to this size
 _ROUND_BYTES = 16 << 20  # packed B of one round: it should stay in the last-level cache
 _UNITS = 512  # units of k in a block: a task's packed A, and a few panels of B, fit the L2 cache
 
@@ -125,6 +127,25 @@ def panel_for(columns: int, tile: Tile) -> int:
     return best * tile.lanes
 
 
+def cycles(m: int, n: int, k: int, tile: Tile, pack_a: float, pack_b: float, turned: bool) -> float:
+    """About how long one product takes on one thread.
+
+    ``pack_a`` and ``pack_b`` are cycles for each unit packed (0: not packed); ``turned`` says that
+    tiles are transposed before they are stored. Fitted by eye on Zen 5; only comparisons matter.
+    """
+    m, n, units = max(1, m), max(1, n), max(1, up(k, tile.step))
+    vectors = panel_for(n, tile) // tile.lanes
+    full, rest = divmod(up(n, tile.lanes), vectors)
+    down, over = up(m, tile.rows), full + (1 if rest else 0)
+    step = full * tile.cycles(vectors) + (tile.cycles(rest) if rest else 0)
+    # A tile's fixed cost: its call and stores; the final sums of dots; a transposition.
+    each = 30.0 + 2 * tile.rows + (2.5 * tile.rows if turned else 0)
+    if tile.dot:
+        step, each = step * tile.lanes * up(units, tile.lanes) / units, 90.0
+    packing = units * (m * pack_a + n * pack_b) + (100 if pack_b else 0)
+    return down * (step * units + each * over) + packing
+
+
 def blocking(
     m: int,
     n: int,
@@ -133,44 +154,62 @@ def blocking(
     tile: Tile,
     pack_a: bool,
     pack_b: bool,
+    work: float,
 ) -> Blocking:
-    """Cut a product of these extents (the tile's m and n) into rounds, blocks and tasks."""
-    m, n, batch = max(1, m), max(1, n), max(1, batch)
-    units = up(k, tile.step)
+    """Cut a product of these extents (the tile's m and n) into rounds, blocks and tasks.
+
+    ``work`` is the estimate of cycles for all of it: it decides whether the pool is asked.
+    """
+    m, n, batch, units = max(1, m), max(1, n), max(1, batch), max(1, up(k, tile.step))
     panel = panel_for(n, tile)
-    if tile.dot:
-        panel, pack_a, pack_b = tile.lanes, False, False
-    block_k = even(units, _UNITS, 8) if units > 1.25 * _UNITS else max(1, units)
-    column_bytes = max(1, units * tile.unit_bytes)
-    round_n = n if not pack_b else even(n, max(panel, _ROUND_BYTES // column_bytes), panel)
-    per_item = up(n, tile.lanes) * tile.lanes * column_bytes
-    round_batch = batch if not pack_b else max(1, min(batch, _ROUND_BYTES // per_item))
-    parallel = 2.0 * m * n * max(k, 1) * batch >= PARALLEL_FLOPS
+    column_bytes = units * tile.unit_bytes
+    round_n, round_batch = n, batch
+    if pack_b:
+        round_n = even(n, max(panel, _ROUND_BYTES // column_bytes), panel)
+        per_item = up(n, tile.lanes) * tile.lanes * column_bytes
+        round_batch = max(1, min(batch, _ROUND_BYTES // per_item))
+    parallel = work >= PARALLEL_CYCLES
     block_m, block_n = even(m, 128, tile.rows), even(round_n, 1024, panel)
-    # Blocks enough for the pool: halve the longer side until there are eight of them.
-    while parallel:
-        blocks = up(m, block_m) * up(round_n, block_n) * round_batch
-        tall = block_m >= block_n if not pack_a else block_m > 64
-        if blocks >= 8:
-            break
-        if tall and block_m > tile.rows:
+    if tile.rows == 1:
+        block_n = even(round_n, 512, panel)
+    if parallel:
+        block_m, block_n = _enough_blocks(m, round_n, round_batch, tile, panel, block_m, block_n)
+    block_k = _depth(m, units, tile)
+    blocks = up(m, block_m) * up(round_n, block_n) * round_batch
+    group = max(1, blocks)
+    if parallel:
+        each = work / (blocks * up(n, round_n) * up(batch, round_batch))
+        group = max(1, min(int(_TASK_CYCLES / max(1.0, each)), up(blocks, _TASKS)))
+    pack_units = max(tile.lanes, even(units, 64, tile.lanes))
+    pieces = up(units, pack_units) * round_batch
+    streams = tile.rows == 1 and not tile.dot  # B's rows are read once: side by side
+    small = block_n * block_k * tile.unit_bytes <= (512 << 10) and not pack_a and not tile.dot
+    return Blocking(
+        pack_a=pack_a, pack_b=pack_b, panel=panel, block_m=block_m, block_n=block_n,
+        block_k=block_k, round_batch=round_batch, round_n=round_n,
+        columns_first=streams or small, parallel=parallel, group=group,
+        pack_group=max(1, up(pieces, 16)) if parallel else max(1, pieces), pack_units=pack_units,
+    )  # fmt: skip
+
+
+def _depth(m: int, units: int, tile: Tile) -> int:
+    """Units of a block along k."""
+    if tile.rows == 1 and not tile.dot:
+        return 8 if units > 64 else units  # as many rows of B as the CPU prefetches at once
+    if tile.dot and m == 1:
+        return units
+    return even(units, _UNITS, 8) if units > 1.25 * _UNITS else units
+
+
+def _enough_blocks(
+    m: int, n: int, batch: int, tile: Tile, panel: int, block_m: int, block_n: int
+) -> tuple[int, int]:
+    """Halve the longer side of the blocks until every thread of a few has some."""
+    while up(m, block_m) * up(n, block_n) * batch < _TASKS:
+        if block_m > tile.rows and (block_m >= block_n or block_n <= panel):
             block_m = even(m, max(tile.rows, block_m // 2), tile.rows)
         elif block_n > panel:
-            block_n = even(round_n, max(panel, block_n // 2), panel)
-        elif block_m > tile.rows:
-            block_m = even(m, max(tile.rows, block_m // 2), tile.rows)
+            block_n = even(n, max(panel, block_n // 2), panel)
         else:
             break
-    blocks = up(m, block_m) * up(round_n, block_n) * round_batch
-    block_flops = 2.0 * block_m * block_n * max(k, 1)
-    group = max(1, min(int(1e6 / block_flops) + 1, up(blocks, 8))) if parallel else max(1, blocks)
-    pack_units = max(tile.lanes, even(units, 64, tile.lanes))
-    pieces = up(max(1, units), pack_units) * round_batch
-    return Blocking(
-        pack_a, pack_b, panel, block_m, block_n, block_k, round_batch, round_n,
-        columns_first=block_n * block_k * tile.unit_bytes <= (512 << 10) and not pack_a,
-        parallel=parallel,
-        group=group,
-        pack_group=max(1, up(pieces, 16)) if parallel else max(1, pieces),
-        pack_units=pack_units,
-    )  # fmt: skip
+    return block_m, block_n

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, tiles_for, up
+from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, cycles, tiles_for, up
 from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Slot
 from diptych.compiler.contraction.driver import STACK_BYTES, DriverWriter
 from diptych.compiler.contraction.epilogue import Access, Adapted, Epilogue
@@ -22,6 +22,8 @@ from diptych.compiler.target import Target
 from diptych.compiler.unit import CodeUnit
 
 LARGEST = 1 << 31  # extents must stay below this
+_COPY, _TURN = 0.35, 0.6  # cycles to pack a unit: from contiguous neighbours, or transposing
+_BYTES_A_CYCLE = 16  # what one core streams from the last-level cache
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,9 @@ def plan(
     if store is Store.ROW:
         other = replace(contraction, dtype_a=contraction.dtype_b, dtype_b=contraction.dtype_a)
         forms += _forms(problem.transposed(), other, Store.COLUMN, target)
-    form = min(forms, key=lambda candidate: candidate.cost)
+    form = min(forms, key=lambda candidate: candidate.cycles)
     unit = tile_unit(form.contraction, form.tile, form.store, target)
-    return unit, _descriptor(form)
+    return unit, _descriptor(form, _cuts(form))
 
 
 def tile_unit(contraction: Contraction, tile: Tile, store: Store, target: Target) -> CodeUnit:
@@ -181,13 +183,24 @@ def _adapted(contraction: Contraction, problem: Problem, turned: bool) -> Contra
 
 
 def _normalized(contraction: Contraction, problem: Problem) -> Problem:
-    """Zero strides where an operand does not vary."""
+    """Stride one where an extent is one, and zero where an epilogue operand does not vary."""
+    m, n, k = problem.m, problem.n, problem.k
+
+    def unit(given: Strided, rows: int, columns: int) -> Strided:
+        return Strided(1 if rows == 1 else given.row, 1 if columns == 1 else given.col, given.batch)
+
     made = []
     for operand, given in zip(contraction.operands, problem.operands, strict=True):
         row = given.row if operand.access in (Access.ROW, Access.FULL) else 0
         col = given.col if operand.access in (Access.COLUMN, Access.FULL) else 0
         made.append(Strided(row, col, given.batch))
-    return replace(problem, operands=tuple(made))
+    return replace(
+        problem,
+        a=unit(problem.a, m, k),
+        b=unit(problem.b, k, n),
+        c=unit(problem.c, m, n),
+        operands=tuple(made),
+    )
 
 
 def _merge_batch(contraction: Contraction, problem: Problem) -> Problem:
@@ -253,8 +266,9 @@ class Form:
     contraction: Contraction
     tile: Tile
     store: Store
-    cuts: Blocking
-    cost: float
+    pack_a: bool
+    pack_b: bool
+    cycles: float
 
 
 def _forms(problem: Problem, contraction: Contraction, store: Store, target: Target) -> list[Form]:
@@ -273,26 +287,28 @@ def _forms(problem: Problem, contraction: Contraction, store: Store, target: Tar
 def _form(
     problem: Problem, contraction: Contraction, tile: Tile, target: Target, store: Store
 ) -> Form:
-    m, n, k = problem.m, problem.n, problem.k
-    count = math.prod(problem.batch)
     pack_a, pack_b = _packs(problem, contraction, tile, target)
-    cuts = blocking(m, n, k, count, tile, pack_a, pack_b)
-    units, vectors = max(1, up(k, tile.step)), cuts.panel // tile.lanes
-    full, rest = divmod(up(max(n, 1), tile.lanes), vectors)
-    down, over = up(max(m, 1), tile.rows), full + (1 if rest else 0)
-    step = full * tile.cycles(vectors) + (tile.cycles(rest) if rest else 0)
-    # A tile's fixed cost: its call and stores; the final sums of dots; a transposition.
-    each = (
-        90 if tile.dot else 30 + 2 * tile.rows + (2.5 * tile.rows if store is Store.COLUMN else 0)
+    estimate = cycles(
+        problem.m, problem.n, problem.k, tile,
+        pack_a * (_COPY if problem.a.row == 1 else _TURN),
+        pack_b * (_COPY if problem.b.col == 1 else _TURN),
+        store is Store.COLUMN,
+    )  # fmt: skip
+    estimate *= math.prod(problem.batch)
+    return Form(problem, contraction, tile, store, pack_a, pack_b, estimate)
+
+
+def _cuts(form: Form) -> Blocking:
+    """The cuts of the chosen form; its memory traffic counts towards asking the pool."""
+    problem, contraction = form.problem, form.contraction
+    m, n, k, count = problem.m, problem.n, problem.k, math.prod(problem.batch)
+    traffic = (
+        m * k * contraction.dtype_a.itemsize
+        + k * n * contraction.dtype_b.itemsize
+        + m * n * contraction.dtype_out.itemsize
     )
-    if tile.dot:
-        step *= tile.lanes * up(units, tile.lanes) / units
-    cycles = down * step * units + each * down * over
-    if pack_b:
-        cycles += units * n * (0.35 if problem.b.col == 1 else 0.6) + 100
-    if pack_a:
-        cycles += units * m * (0.35 if problem.a.row == 1 else 0.6)
-    return Form(problem, contraction, tile, store, cuts, cycles * count)
+    work = max(form.cycles, count * traffic / _BYTES_A_CYCLE)
+    return blocking(m, n, k, count, form.tile, form.pack_a, form.pack_b, work)
 
 
 def _packs(
@@ -345,9 +361,9 @@ def _strides(problem: Problem, swapped: bool) -> list[int]:
     return [int(word) for word in d]
 
 
-def _descriptor(form: Form) -> list[int]:
+def _descriptor(form: Form, cuts: Blocking) -> list[int]:
     """The words of ``descriptor.Slot``, then those of the epilogue's operands."""
-    problem, cuts = form.problem, form.cuts
+    problem = form.problem
     d = _strides(problem, form.store is Store.COLUMN)
     units = up(problem.k, form.tile.step)
     d[Slot.UNITS] = units
@@ -361,7 +377,7 @@ def _descriptor(form: Form) -> list[int]:
     d[Slot.COLUMNS_FIRST], d[Slot.PARALLEL] = int(cuts.columns_first), int(cuts.parallel)
     d[Slot.GROUP], d[Slot.PACK_GROUP] = cuts.group, cuts.pack_group
     d[Slot.PACK_UNITS] = cuts.pack_units
-    shared, private, partial = _rooms(form, units)
+    shared, private, partial = _rooms(form, cuts, units)
     d[Slot.SHARED_BYTES], d[Slot.PRIVATE_BYTES] = shared, private
     d[Slot.CALLER_BYTES] = 0 if cuts.parallel else private
     d[Slot.PARTIAL_OFFSET] = partial
@@ -369,9 +385,9 @@ def _descriptor(form: Form) -> list[int]:
     return d
 
 
-def _rooms(form: Form, units: int) -> tuple[int, int, int]:
+def _rooms(form: Form, cuts: Blocking, units: int) -> tuple[int, int, int]:
     """Bytes of packed B and of a task's own room; where partial sums start in it (-1: in C)."""
-    cuts, tile, unit = form.cuts, form.tile, form.tile.unit_bytes
+    tile, unit = form.tile, form.tile.unit_bytes
     pitch = up(cuts.round_n, tile.lanes) * tile.lanes
     shared = cuts.round_batch * pitch * units * unit if cuts.pack_b else 0
     packed_a = 0
