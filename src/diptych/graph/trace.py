@@ -19,9 +19,14 @@ _NOWHERE = Buffer(0, 0, b"")  # traced values have no memory; saved versions com
 
 
 class Traced(Tensor):
-    """A value of a graph being traced: layout, no memory."""
+    """A value of a graph being traced: layout, no memory.
 
-    value: int
+    Its number stands where other tensors have an address, so whatever aliases a tensor keeps it.
+    """
+
+    @property
+    def value(self) -> int:
+        return self.address
 
     def array(self) -> Any:
         raise GraphError("a traced value has no elements yet: it cannot be read while tracing")
@@ -51,8 +56,7 @@ class TraceEvaluator:
         tensor = Traced.__new__(Traced)
         tensor.layout = self.graph.layouts[value]
         tensor.buffer = _NOWHERE
-        tensor.address = 0
-        tensor.value = value
+        tensor.address = value
         return tensor
 
     def value_of(self, operand: Tensor) -> int:
