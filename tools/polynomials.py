@@ -165,6 +165,26 @@ def positive(weight: Function, low: float, high: float) -> Function:
     return lambda x: np.maximum(np.abs(wide(x)), floor)
 
 
+def erf_pieces() -> tuple[np.ndarray, np.ndarray]:
+    """erf on [0, 4) in 16 pieces of 1/4: the centres, and the coefficients by degree, 16 each.
+
+    The first piece is centred at 0 and has no constant, so that its error is relative. The slope is
+    given less 1, which is added apart.
+    """
+    centres = np.array([0.0] + [(k + 0.5) / 4 for k in range(1, 16)])
+    rows = []
+    for k, centre in enumerate(centres):
+        if k == 0:
+            pieces, _ = remez(in_long_double(lambda t: erf_series(t * t) + 1), one, 0, 0.25, 5)
+            rows.append([0.0, *pieces])
+        else:
+            shifted = in_long_double(lambda t, c=centre: special.erf(t.astype(float) + c))
+            rows.append(list(remez(shifted, one, -0.125, 0.125, 6)[0]))
+    by_degree = np.array(rows, dtype=Real).T
+    by_degree[1] -= 1
+    return centres, by_degree.astype(float)
+
+
 def main() -> None:
     print('"""Polynomial coefficients, lowest first; made by tools/polynomials.py."""\n')
     for name, function, weight, low, high, degree in TABLE:
@@ -175,6 +195,13 @@ def main() -> None:
         for c in coefficients:
             print(f"    {float(c)!r},")
         print(")")
+    centres, by_degree = erf_pieces()
+    print("ERF_CENTRES = (")
+    print("".join(f"    {c!r},\n" for c in centres.tolist()) + ")")
+    print("ERF_PIECES = (  # by degree, then by piece")
+    for row in by_degree.tolist():
+        print("    (\n" + "".join(f"        {c!r},\n" for c in row) + "    ),")
+    print(")")
 
 
 if __name__ == "__main__":

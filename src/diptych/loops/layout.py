@@ -16,7 +16,9 @@ TASK_WORK = 1 << 16  # cost units of one task
 SPLIT_ROWS = 8  # with fewer rows than this, long reduced rows are cut
 SPLIT_CHUNK = 1 << 14  # elements of the shortest piece of a cut reduction
 MAX_SPLITS = 256  # pieces of a cut row; their partial results lie on the stack
+STREAM_BYTES = 1 << 25  # outputs from this size on, larger than caches, are stored past them
 PIECE = 1 << 10  # pieces of rows are multiples of it, whole vectors in every dtype
+TILE = 256  # elements of a row worked on at a time where an operand is strided
 PANEL = 128  # columns of the narrowest task of a column nest
 PARTIAL_BYTES = 1 << 18  # stack bytes for the partial results of a cut column reduction
 
@@ -176,7 +178,10 @@ def descriptor(nest: Nest, layout: Layout) -> list[int]:
     if isinstance(nest, ColumnNest):
         return [*_column_tasks(nest, layout), layout.inner, layout.reduced,
                 _product(layout.extents), *tail]  # fmt: skip
-    return [*_row_tasks(nest, layout), layout.inner, _product(layout.extents), *tail]
+    rows = _product(layout.extents)
+    written = sum(o.dtype.itemsize for o in nest.outputs if o.access is Access.CONTIGUOUS)
+    stream = int(written * rows * layout.inner >= STREAM_BYTES)
+    return [*_row_tasks(nest, layout), layout.inner, rows, stream, *tail]
 
 
 def _up(a: int, b: int) -> int:
@@ -189,6 +194,10 @@ def _row_tasks(nest: RowNest, layout: Layout) -> list[int]:
     each = cost(nest)
     if count == 0 or (length + 4) * count * each <= DIRECT_WORK:
         return [1, count, max(1, length), 1]
+    if nest.pointwise and Access.STRIDED in layout.accesses and length > TILE:
+        # A strided operand often runs along the rows: in tiles its cache lines are used whole.
+        chunks, per_task = _up(length, TILE), min(count, max(1, TASK_WORK * 4 // (TILE * each)))
+        return [_up(count, per_task) * chunks, per_task, TILE, chunks]
     if nest.pointwise:
         grain = max(PIECE, TASK_WORK // each)
         if length > 2 * grain:

@@ -343,3 +343,27 @@ def test_long_sums_are_accurate() -> None:
         native(nest, layout, [values, out])
         exact = values[: shape[1]].sum(dtype=np.float64)
         assert abs(out[0] - exact) / exact < 2e-7
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_stores_past_the_caches(monkeypatch: pytest.MonkeyPatch, start: int) -> None:
+    """Large outputs, on a 64-byte boundary or not."""
+    monkeypatch.setattr(layouts, "STREAM_BYTES", 1)
+    size = 3000
+    layout = layouts.pointwise((size,), [(1,), (1,), (1,)], outputs=2)
+    kinds = [Operand(d, a) for d, a in zip((float32, float32, dtypes.bool_), layout.accesses,
+                                           strict=True)]  # fmt: skip
+    x = Load(0, float32)
+    stores = (Store(0, apply("exp", x)), Store(1, apply("lt", x, Constant(0, float32))))
+    nest = RowNest(tuple(kinds[:1]), tuple(kinds[1:]), (Stage(stores=stores),))
+    assert layouts.descriptor(nest, layout)[6] == 1
+    room = np.zeros(size + 64, np.float32)
+    first = -room.ctypes.data // 4 % 16 + start
+    flags = np.zeros(size + 128, bool)
+    second = -flags.ctypes.data % 64 + start
+    values = np.random.default_rng(0).normal(0, 1, size).astype(np.float32)
+    native(nest, layout, [values, room, flags], [0, first, second])
+    np.testing.assert_allclose(room[first : first + size], np.exp(values), 1e-6)
+    np.testing.assert_array_equal(flags[second : second + size], values < 0)
+    assert not room[:first].any() and not room[first + size :].any()
+    assert not flags[:second].any() and not flags[second + size :].any()

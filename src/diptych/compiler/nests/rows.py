@@ -19,7 +19,7 @@ from diptych.loops.layout import MAX_SPLITS
 from diptych.loops.nest import Access, RowNest, Stage
 
 # Places in the descriptor.
-TASKS, ROWS_PER_TASK, CHUNK, CHUNKS, INNER, ROWS, RANK = range(7)
+TASKS, ROWS_PER_TASK, CHUNK, CHUNKS, INNER, ROWS, STREAM, RANK = range(8)
 SLOT = 8  # bytes of a row value, or of half a partial state, in memory
 
 
@@ -41,8 +41,6 @@ class RowKernel:
             for k, stage in enumerate(self.nest.stages):
                 if self._sweeps(stage):
                     self._piece(k, stage)
-        if not self.nest.pointwise or any(s.reduces for s in self.nest.stages):
-            pass
         self._task()
         return self.module.text()
 
@@ -105,6 +103,7 @@ class RowKernel:
         last_axis = w.sub(rank, 1)
         extent = numbers.number(w.add(last_axis, RANK + 1))
         steps = [numbers.stride(rank, k, last_axis) for k in range(len(starts))]
+        stream = w.compare("ne", numbers.number(STREAM), 0)
         with w.loop(first, last) as runs:
             position, offsets = decode(w, numbers, self.nest, rank, runs.index)
             count = w.minimum(w.sub(extent, position), w.sub(last, runs.index))
@@ -116,7 +115,7 @@ class RowKernel:
                 number = w.add(runs.index, loop.index)
                 length = numbers.number(INNER)
                 space = Space(w, self.target, self.nest, bases, inner_strides, length, number)
-                self._row(space, low, high)
+                self._row(space, low, high, stream)
                 loop.next([w.add(o, s) for o, s in zip(loop.carried, steps, strict=True)])
             runs.step = count
         w.ret()
@@ -133,11 +132,14 @@ class RowKernel:
             for k, o in enumerate(self.nest.operands)
         ]
 
-    def _row(self, space: Space, low: Value, high: Value) -> None:
+    def _row(self, space: Space, low: Value, high: Value, stream: Value) -> None:
         values = 0
         for stage in self.nest.stages:
             if self._sweeps(stage):
-                states = Sweep(space, stage, self.lanes, low, high).emit()
+                sweep = Sweep(space, stage, self.lanes, low, high)
+                if self._may_stream(stage):
+                    sweep.stream = stream
+                states = sweep.emit()
                 for reduce, state in zip(stage.reduces, states, strict=True):
                     node = RowValue(values, reduce.dtype)
                     arg = reductions.is_arg(reduce)
@@ -146,6 +148,21 @@ class RowKernel:
                     )
                     values += 1
             values = self._after(space, stage, values)
+
+    def _may_stream(self, stage: Stage) -> bool:
+        """Whether a stage's stores may go past the caches: they are the row's last word."""
+        stores = self.nest.element_stores(stage)
+        outputs = [self.nest.outputs[store.output] for store in stores]
+        return (
+            "x86" in self.target.triple
+            and self.lanes > 1
+            and stage is self.nest.stages[-1]
+            and bool(stores)
+            and all(
+                o.access is Access.CONTIGUOUS and self.lanes * o.dtype.itemsize >= 16
+                for o in outputs
+            )
+        )
 
     def _after(self, space: Space, stage: Stage, values: int) -> int:
         """A stage's row expressions and row stores."""
@@ -299,7 +316,10 @@ class RowKernel:
             bits = w.load("i64", w.offset(values, node.index, "i64"))
             known[node] = _unbits(w, bits, register_type(node.dtype))
         space.known = known
-        states = Sweep(space, stage, self.lanes, low, high).emit()
+        sweep = Sweep(space, stage, self.lanes, low, high)
+        if self._may_stream(stage):
+            sweep.stream = w.compare("ne", numbers.number(STREAM), 0)
+        states = sweep.emit()
         for state, reduce in zip(states, stage.reduces, strict=True):
             if reductions.is_arg(reduce):
                 state[1] = reductions.position_of(w, state, low)

@@ -154,14 +154,28 @@ class Space:
             stored = w.masked_load(type_, self._address(operand, index), mask)
         return widen(w, self.target, dtype, stored)
 
+    def address(self, output: int, index: Value) -> Value:
+        """Where an output's element lies."""
+        return self._address(len(self.nest.inputs) + output, index)
+
     def store(
-        self, output: int, value: Value, index: Value, lanes: int, mask: Value | None
+        self,
+        output: int,
+        value: Value,
+        index: Value,
+        lanes: int,
+        mask: Value | None,
+        streaming: bool = False,
     ) -> None:
+        """Store elements; ``streaming`` says past the caches, where it is whole vectors."""
         w, operand = self.w, len(self.nest.inputs) + output
         described: Operand = self.nest.operands[operand]
         bits = narrow(w, self.target, described.dtype, value)
         if described.access is Access.STRIDED and lanes > 1:
             w.scatter(bits, self._address(operand, self.positions(index, lanes)), mask)
+        elif mask is None and streaming:
+            size = lanes * described.dtype.itemsize
+            w.store(bits, self._address(operand, index), align=size, nontemporal=True)
         elif mask is None or lanes == 1:
             w.store(bits, self._address(operand, index))
         else:

@@ -40,6 +40,8 @@ class Sweep:
         self.lanes = lanes
         self.low, self.high = low, high
         self.unroll = unroll_for(self.nest, stage)
+        self.stream: Value | None = None  # whether stores should go past the caches
+        self.streaming = False  # whether those being written do
         self.roots: list[Expression] = [r.value for r in self.reduces]
         self.roots += [s.value for s in self.stores]
 
@@ -50,7 +52,7 @@ class Sweep:
         width = self.unroll * self.lanes
         whole = w.binary("and", w.sub(self.high, self.low), -width)
         middle = w.add(self.low, whole)
-        states = self._unrolled(middle, width)
+        states = self._main(middle, width)
         with w.loop(middle, self.high, self.lanes, reductions.flat(states)) as loop:
             bits = min(bits_of(memory_type(o.dtype)) for o in self.nest.operands)
             mask = w.first_lanes(w.sub(self.high, loop.index), self.lanes, bits)
@@ -58,6 +60,28 @@ class Sweep:
             loop.next(reductions.flat(self._step(loop.index, before, mask)))
         states = reductions.unflat(self.reduces, loop.results)
         return [reductions.across_lanes(w, r, s) for r, s in zip(self.reduces, states, strict=True)]
+
+    def _main(self, middle: Value, width: int) -> list[State]:
+        """The main loop, in two forms where its stores may go past the caches."""
+        w = self.w
+        if self.stream is None:
+            return self._unrolled(middle, width)
+        aligned = self.stream
+        for store in self.stores:
+            start = w.cast("ptrtoint", self.space.address(store.output, self.low), "i64")
+            aligned = w.binary("and", aligned, w.compare("eq", w.binary("and", start, 63), 0))
+
+        def streamed() -> list[Value]:
+            self.streaming = True
+            states = self._unrolled(middle, width)
+            self.streaming = False
+            w.call("llvm.x86.sse.sfence", "void", [])  # before another thread may look
+            return reductions.flat(states)
+
+        def cached() -> list[Value]:
+            return reductions.flat(self._unrolled(middle, width))
+
+        return reductions.unflat(self.reduces, w.choose(aligned, streamed, cached))
 
     def _unrolled(self, middle: Value, width: int) -> list[State]:
         """The main loop; sums in two levels, so that no accumulator takes in too many terms."""
@@ -107,7 +131,8 @@ class Sweep:
         w, lanes = self.w, self.lanes
         known = self.space.elements(self.roots, self.hoisted, index, lanes, mask)
         for store in self.stores:
-            self.space.store(store.output, known[store.value], index, lanes, mask)
+            value = known[store.value]
+            self.space.store(store.output, value, index, lanes, mask, self.streaming)
         after = []
         for reduce, state in zip(self.reduces, states, strict=True):
             value = known[reduce.value]
