@@ -52,10 +52,15 @@ def guarded():
     made.release()
 
 
-@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("at_end", [False, True])
 @pytest.mark.parametrize(
-    "dtype", [dtypes.float32, dtypes.float64, dtypes.bfloat16, dtypes.float16], ids=str
+    ("dtype", "target"),
+    [
+        *((dtype, "avx512") for dtype in dtypes.FLOATS),
+        *((dtypes.float32, name) for name in ("avx2", "generic")),
+        (dtypes.float16, "generic"),
+    ],
+    ids=str,
 )
 def test_operands_at_the_edge_of_memory(dtype, at_end, target, guarded):
     rng = np.random.default_rng(0)
