@@ -213,6 +213,12 @@ def per_row(
 
 def _check(nest: Nest) -> None:
     """Raise if the nest refers to what it does not have."""
+    stores = (
+        nest.stores if isinstance(nest, ColumnNest) else [s for t in nest.stages for s in t.stores]
+    )
+    for store in stores:
+        if not 0 <= store.output < len(nest.outputs):
+            raise ValueError(f"{store!r}: the nest has {len(nest.outputs)} outputs")
     for node in walk(nest.roots()):
         if isinstance(node, Load | LoadAt):
             limit = len(nest.operands)
@@ -261,8 +267,6 @@ def _check_values(roots: list[Expression], values: list[DType]) -> None:
 def _check_stores(nest: Nest, stores: tuple[Store, ...], values: list[DType]) -> None:
     for store in stores:
         _check_values([store.value], values)
-        if not 0 <= store.output < len(nest.outputs):
-            raise ValueError(f"{store!r}: the nest has {len(nest.outputs)} outputs")
         if nest.outputs[store.output].dtype is not store.value.dtype:
             raise TypeError(
                 f"{store!r}: the output has dtype {nest.outputs[store.output].dtype}; insert a Cast"
