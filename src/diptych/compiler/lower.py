@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-
 from diptych.compiler.contraction.plan import Strided, plan
 from diptych.compiler.contraction.spec import Contraction
 from diptych.compiler.epilogues import ExpressionStage, operand_of
@@ -30,6 +29,7 @@ from diptych.compiler.nests.emit import supported, unit
 from diptych.compiler.spaces import Space, kept_map, remap, space_of, uses
 from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
 from diptych.compiler.target import Target
+from diptych.core import dtypes
 from diptych.core.dtypes import DType, float32, float64, int64
 from diptych.core.layout import Layout, Shape, broadcast_strides, row_major
 from diptych.core.operation import Primitive, lookup
@@ -160,7 +160,7 @@ class Lowering:
     def lower_movement(self, node: Node) -> Lazy | None:
         writer = getattr(self, f"write_{node.op.name}", None)
         if writer is not None:
-            return writer(node)  # type: ignore[no-any-return]
+            return writer(node)
         if node.op.view is None:
             return None
         source = self.operands(node)[0]
@@ -324,6 +324,15 @@ class Lowering:
     def write(self, lazy: Lazy, place: Place) -> None:
         """Compute a value into a given place."""
         lazy = self.resolve(lazy)
+        if place.dtype.is_complex:  # kernels have no complex values, but they can copy the parts
+            if not isinstance(lazy, Number):
+                stored = self.store(lazy)
+                assert stored.dtype is place.dtype, "the host converts complex values"
+                lazy = Stored(_parts(stored.place))
+            place = _parts(place)
+            if isinstance(lazy, Number):
+                assert lazy.value == 0, "other complex numbers are stored"
+                lazy = Number(0, place.dtype, place.shape)
         if isinstance(lazy, (Moved, Product)) and not (
             isinstance(lazy, Product) and lazy.dtype is place.dtype
         ):
@@ -682,6 +691,13 @@ def _viewed(place: Place, name: str, params: Any) -> Place:
     assert viewed is not None, "a fresh place can be viewed"
     strided, offset = viewed
     return Place(place.storage, place.offset + offset, place.dtype, strided.shape, strided.strides)
+
+
+def _parts(place: Place) -> Place:
+    """A complex place as a real one with a last axis for the real and imaginary parts."""
+    strides = (*[2 * stride for stride in place.strides], 1)
+    real = dtypes.real_of(place.dtype)
+    return Place(place.storage, 2 * place.offset, real, (*place.shape, 2), strides)
 
 
 def _sliced(place: Place, limits: Any) -> Place:
