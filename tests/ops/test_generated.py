@@ -66,9 +66,31 @@ def tolerance(op: Operation, name: str) -> float:
 # ---- forward
 
 
+# Kernels are made per dtype: the quick tier compiles these, the slow one all of them.
+QUICK = {dtypes.bool_, dtypes.uint8, dtypes.int64, dtypes.float32, dtypes.bfloat16}
+
+
+def in_quick_tier(sample: Sample) -> bool:
+    computed = [p for p in sample.params if isinstance(p, dtypes.DType)]
+    held = [dtype_of(np.asarray(operand), sample) for operand in sample.operands]
+    return QUICK.issuperset(computed or held)
+
+
 @cases("forward")
 def test_forward_agrees_with_the_reference_in_float64(op: Operation, evaluator: str) -> None:
-    for sample in samples_of(op):
+    samples = samples_of(op)
+    check_forward(op, [s for s in samples if evaluator == "reference" or in_quick_tier(s)])
+
+
+@pytest.mark.slow
+@cases("forward")
+def test_forward_in_the_other_dtypes(op: Operation, evaluator: str) -> None:
+    if evaluator == "native":
+        check_forward(op, [s for s in samples_of(op) if not in_quick_tier(s)])
+
+
+def check_forward(op: Operation, samples: list[Sample]) -> None:
+    for sample in samples:
         narrow = op.name in JUMPS or op.name in GAUGE
         wanted = expected(op, sample if narrow else widened(sample))
         given = tensors(sample)
