@@ -162,7 +162,7 @@ def direct_plan(program: Program) -> Plan | None:
 
     plan: Any = plan1 if program.inputs == 1 else plan2
     plan.program = keep
-    return plan  # type: ignore[no-any-return]
+    return plan
 
 
 class EagerEvaluator:
@@ -285,7 +285,7 @@ class EagerEvaluator:
             if len(op.backward_plans) >= _PLANS_LIMIT:
                 op.backward_plans.clear()
             op.backward_plans[key] = plan
-        return plan(given)  # type: ignore[no-any-return]
+        return plan(given)
 
 
 def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:

@@ -546,7 +546,7 @@ def take(cotangents: list[Any], tensor: Tensor) -> Tensor:
         and place.contiguous
         and cotangent.base is None
     ):
-        return cotangent if type(cotangent) is cls else alias(cotangent, cls)  # type: ignore[no-any-return]
+        return cotangent if type(cotangent) is cls else alias(cotangent, cls)
     return in_class_of(arithmetic.copy(cotangent), tensor)
 
 

@@ -98,54 +98,54 @@ SOFTSIGN = _activation("softsign", lambda x: div(x, add(maximum(x, neg(x)), 1.0)
 
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     """x times the normal distribution function at x (Hendrycks, Gimpel, arXiv 1606.08415)."""
-    return call.current.apply1(GELU_TANH if approximate == "tanh" else GELU, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(GELU_TANH if approximate == "tanh" else GELU, x, ())
 
 
 def silu(x: Tensor) -> Tensor:
     """x times sigmoid(x)."""
-    return call.current.apply1(SILU, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(SILU, x, ())
 
 
 def mish(x: Tensor) -> Tensor:
     """x times tanh(softplus(x)) (Misra, arXiv 1908.08681)."""
-    return call.current.apply1(MISH, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(MISH, x, ())
 
 
 def softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x exceeds the threshold."""
-    return call.current.apply1(SOFTPLUS, x, (float(beta), float(threshold)))  # type: ignore[no-any-return]
+    return call.current.apply1(SOFTPLUS, x, (float(beta), float(threshold)))
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
     """The logarithm of sigmoid(x), without overflow."""
-    return call.current.apply1(LOG_SIGMOID, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(LOG_SIGMOID, x, ())
 
 
 def elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
     """scale * (x above zero, alpha * (exp(input_scale x) - 1) below)."""
-    return call.current.apply1(ELU, x, (float(alpha), float(scale), float(input_scale)))  # type: ignore[no-any-return]
+    return call.current.apply1(ELU, x, (float(alpha), float(scale), float(input_scale)))
 
 
 def leaky_relu(x: Tensor, slope: float = 0.01) -> Tensor:
     """x above zero, slope * x below."""
-    return call.current.apply1(LEAKY_RELU, x, (float(slope),))  # type: ignore[no-any-return]
+    return call.current.apply1(LEAKY_RELU, x, (float(slope),))
 
 
 def hardtanh(x: Tensor, low: float = -1.0, high: float = 1.0) -> Tensor:
     """x held between two bounds; no gradient outside them."""
-    return call.current.apply1(HARDTANH, x, (float(low), float(high)))  # type: ignore[no-any-return]
+    return call.current.apply1(HARDTANH, x, (float(low), float(high)))
 
 
 def hardsigmoid(x: Tensor) -> Tensor:
     """(x + 3) / 6 held between 0 and 1."""
-    return call.current.apply1(HARDSIGMOID, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(HARDSIGMOID, x, ())
 
 
 def hardswish(x: Tensor) -> Tensor:
     """x times hardsigmoid(x) (Howard et al., arXiv 1905.02244)."""
-    return call.current.apply1(HARDSWISH, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(HARDSWISH, x, ())
 
 
 def softsign(x: Tensor) -> Tensor:
     """x / (1 + |x|)."""
-    return call.current.apply1(SOFTSIGN, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(SOFTSIGN, x, ())

@@ -11,8 +11,7 @@ from diptych.core import call, dtypes
 from diptych.core.dtypes import ALL, FLOATS, INTEGERS, INTEGERS_AND_BOOL, REAL, bool_
 from diptych.core.operation import NotDifferentiable, Primitive
 from diptych.core.tensor import Tensor
-
-from diptych.ops.families import binary_call, elementwise, ulp, unary_call
+from diptych.ops.families import Call, binary_call, elementwise, ulp, unary_call
 
 TRUTH = NotDifferentiable("its result is a truth value")
 BITS = NotDifferentiable("it is defined on integers")
@@ -104,22 +103,22 @@ ISINF = _float_test("isinf", np.isinf)
 ISFINITE = _float_test("isfinite", np.isfinite)
 SIGNBIT = _float_test("signbit", np.signbit)
 
-eq = binary_call(EQ)
-ne = binary_call(NE)
-lt = binary_call(LT)
-le = binary_call(LE)
-gt = binary_call(GT)
-ge = binary_call(GE)
-bitwise_and = binary_call(BITWISE_AND)
-bitwise_or = binary_call(BITWISE_OR)
-bitwise_xor = binary_call(BITWISE_XOR)
-bitwise_not = unary_call(BITWISE_NOT)
-shift_left = binary_call(SHIFT_LEFT)
-shift_right = binary_call(SHIFT_RIGHT)
-isnan = unary_call(ISNAN)
-isinf = unary_call(ISINF)
-isfinite = unary_call(ISFINITE)
-signbit = unary_call(SIGNBIT)
+eq: Call = binary_call(EQ)
+ne: Call = binary_call(NE)
+lt: Call = binary_call(LT)
+le: Call = binary_call(LE)
+gt: Call = binary_call(GT)
+ge: Call = binary_call(GE)
+bitwise_and: Call = binary_call(BITWISE_AND)
+bitwise_or: Call = binary_call(BITWISE_OR)
+bitwise_xor: Call = binary_call(BITWISE_XOR)
+bitwise_not: Call = unary_call(BITWISE_NOT)
+shift_left: Call = binary_call(SHIFT_LEFT)
+shift_right: Call = binary_call(SHIFT_RIGHT)
+isnan: Call = unary_call(ISNAN)
+isinf: Call = unary_call(ISINF)
+isfinite: Call = unary_call(ISFINITE)
+signbit: Call = unary_call(SIGNBIT)
 
 _TRUTH_PARAMS = (bool_,)
 

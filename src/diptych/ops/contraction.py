@@ -73,7 +73,7 @@ DOT = primitive(
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """The matrix product over the last two axes, batched over the broadcast others."""
-    return call.current.apply2(DOT, a, b, ())  # type: ignore[no-any-return]
+    return call.current.apply2(DOT, a, b, ())
 
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -166,5 +166,5 @@ LINEAR = Composite(
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``x @ weight.T + bias`` over the last axis of ``x``; weight is (out, in)."""
     if bias is None:
-        return call.current.apply2(LINEAR, x, weight, ())  # type: ignore[no-any-return]
-    return call.current.apply(LINEAR, (x, weight, bias), ())  # type: ignore[no-any-return]
+        return call.current.apply2(LINEAR, x, weight, ())
+    return call.current.apply(LINEAR, (x, weight, bias), ())

@@ -33,4 +33,4 @@ IOTA = primitive(
 
 def iota(shape: Shape, axis: int, dtype: DType = int64) -> Tensor:
     """A tensor whose elements are their positions along ``axis``."""
-    return call.current.apply(IOTA, (), (shape, axis, dtype))  # type: ignore[no-any-return]
+    return call.current.apply(IOTA, (), (shape, axis, dtype))

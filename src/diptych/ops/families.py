@@ -25,6 +25,7 @@ from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, ShapeError
 
 Rule = Callable[..., Any]
+Call = Callable[..., Any]  # the function that calls an operation
 
 
 def ulp(count: float) -> Tolerance:

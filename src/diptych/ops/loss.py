@@ -31,7 +31,7 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "none":
         return losses
     total = sum_(losses)
-    return total if reduction == "sum" else div(total, float(losses.layout.size))  # type: ignore[no-any-return]
+    return total if reduction == "sum" else div(total, float(losses.layout.size))
 
 
 # ---- one element of each row, at an index that the caller has checked
@@ -152,7 +152,7 @@ def cross_entropy(x: Tensor, target: Tensor, ignore: int = -100, reduction: str 
     if goal.dtype is not int64:
         raise DTypeError(f"expected scalar type Long but found {goal.dtype}", op="cross_entropy")
     check_classes(target, place.shape[1], ignore)
-    return call.current.apply2(CROSS_ENTROPY, x, target, (ignore, reduction))  # type: ignore[no-any-return]
+    return call.current.apply2(CROSS_ENTROPY, x, target, (ignore, reduction))
 
 
 # ---- distances
@@ -192,9 +192,9 @@ ABSOLUTE_ERROR = _distance("absolute_error", abs_, sign)
 
 def squared_error(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(x - target)^2 of tensors of one shape and dtype, reduced."""
-    return call.current.apply2(SQUARED_ERROR, x, target, (reduction,))  # type: ignore[no-any-return]
+    return call.current.apply2(SQUARED_ERROR, x, target, (reduction,))
 
 
 def absolute_error(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """|x - target| of tensors of one shape and dtype, reduced."""
-    return call.current.apply2(ABSOLUTE_ERROR, x, target, (reduction,))  # type: ignore[no-any-return]
+    return call.current.apply2(ABSOLUTE_ERROR, x, target, (reduction,))

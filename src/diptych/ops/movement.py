@@ -18,7 +18,7 @@ from diptych.core.layout import (
     reshape_strides,
     row_major,
 )
-from diptych.core.operation import BadCall, Params, Sample
+from diptych.core.operation import BadCall, Params, Primitive, Sample
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError, OutOfRangeError, ShapeError
 from diptych.ops.families import hooks, movement, primitive
@@ -258,7 +258,7 @@ def _unstrided(x: Any, base: Shape, shape: Shape, strides: Shape, offset: int) -
     return flat.reshape(base)
 
 
-UNSTRIDED = primitive(
+UNSTRIDED: Primitive = primitive(
     "unstrided", "movement", params=("base", "shape", "strides", "offset"),
     infer=lambda layouts, params: layout(layouts[0].dtype, params[0]), reference=_unstrided,
     vjp=lambda ctx, ct: call.apply(AS_STRIDED, contiguous(ct), params=ctx.params[1:]),
@@ -283,7 +283,7 @@ def _put_strided_vjp(ctx: Any, ct: Any) -> Any:
     return kept, part
 
 
-PUT_STRIDED = primitive(
+PUT_STRIDED: Primitive = primitive(
     "put_strided", "movement", params=("shape", "strides", "offset"),
     infer=lambda layouts, params: layout(layouts[0].dtype, layouts[0].shape),
     reference=_put_strided, vjp=_put_strided_vjp,
@@ -337,7 +337,7 @@ def _undiagonal(x: Any, shape: Shape, offset: int, first: int, second: int) -> A
     return result
 
 
-UNDIAGONAL = primitive(
+UNDIAGONAL: Primitive = primitive(
     "undiagonal", "movement", params=("shape", "offset", "axis1", "axis2"),
     infer=lambda layouts, params: layout(layouts[0].dtype, params[0]), reference=_undiagonal,
     vjp=lambda ctx, ct: diagonal(ct, *ctx.params[1:]),
@@ -381,7 +381,7 @@ def sub_pad(ctx: Any, ct: Any) -> Tensor:
     inside = constant(0, ct.layout.dtype)
     shape = ctx.layout(0).shape
     limits = tuple((b, b + n, 1) for (b, _), n in zip(ctx.params[0], shape, strict=True))
-    return call.apply(PUT_SLICE, ct, broadcast_to(inside, shape), params=(limits,))  # type: ignore[no-any-return]
+    return call.apply(PUT_SLICE, ct, broadcast_to(inside, shape), params=(limits,))
 
 
 def _put_slice(x: Any, part: Any, limits: Any) -> Any:
@@ -464,19 +464,19 @@ def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     """A view of ``x`` repeated along new axes and axes of extent 1."""
     if x.layout.shape == shape:
         return x
-    return call.current.apply1(BROADCAST, x, (shape,))  # type: ignore[no-any-return]
+    return call.current.apply1(BROADCAST, x, (shape,))
 
 
 def reshape(x: Tensor, shape: Shape) -> Tensor:
     """The elements in row-major order under another shape: a view where strides allow."""
     if x.layout.shape == shape:
         return x
-    return call.current.apply1(RESHAPE, x, (shape,))  # type: ignore[no-any-return]
+    return call.current.apply1(RESHAPE, x, (shape,))
 
 
 def transpose(x: Tensor, axes: Shape) -> Tensor:
     """A view with the axes in another order; they are counted from the front."""
-    return call.current.apply1(TRANSPOSE, x, (axes,))  # type: ignore[no-any-return]
+    return call.current.apply1(TRANSPOSE, x, (axes,))
 
 
 def swap_axes(x: Tensor, first: int, second: int) -> Tensor:
@@ -501,7 +501,7 @@ def move_axis(x: Tensor, source: int, target: int) -> Tensor:
 
 def slice_(x: Tensor, limits: tuple[tuple[int, int, int], ...]) -> Tensor:
     """A view of (start, stop, step) along each axis."""
-    return call.current.apply1(SLICE, x, (limits,))  # type: ignore[no-any-return]
+    return call.current.apply1(SLICE, x, (limits,))
 
 
 def narrow(x: Tensor, axis: int, start: int, length: int) -> Tensor:
@@ -522,22 +522,22 @@ def flip(x: Tensor, axes: Shape) -> Tensor:
 
 def unslice(x: Tensor, shape: Shape, limits: tuple[tuple[int, int, int], ...]) -> Tensor:
     """Zeros of ``shape`` with ``x`` where ``slice_(…, limits)`` would read."""
-    return call.current.apply1(UNSLICE, x, (shape, limits))  # type: ignore[no-any-return]
+    return call.current.apply1(UNSLICE, x, (shape, limits))
 
 
 def put_slice(x: Tensor, part: Tensor, limits: tuple[tuple[int, int, int], ...]) -> Tensor:
     """A copy of ``x`` with ``part`` where ``slice_(…, limits)`` would read."""
-    return call.current.apply2(PUT_SLICE, x, part, (limits,))  # type: ignore[no-any-return]
+    return call.current.apply2(PUT_SLICE, x, part, (limits,))
 
 
 def as_strided(x: Tensor, shape: Shape, strides: Shape, offset: int) -> Tensor:
     """Any strided view from element zero; the caller has checked that it stays in the buffer."""
-    return call.current.apply1(AS_STRIDED, x, (shape, strides, offset))  # type: ignore[no-any-return]
+    return call.current.apply1(AS_STRIDED, x, (shape, strides, offset))
 
 
 def diagonal(x: Tensor, offset: int = 0, first: int = 0, second: int = 1) -> Tensor:
     """A view of a diagonal, as the last axis."""
-    return call.current.apply1(DIAGONAL, x, (offset, first, second))  # type: ignore[no-any-return]
+    return call.current.apply1(DIAGONAL, x, (offset, first, second))
 
 
 def expand_axis(x: Tensor, axis: int, count: int = 1) -> Tensor:
@@ -558,7 +558,7 @@ def pad(x: Tensor, widths: tuple[tuple[int, int], ...], value: Any = 0) -> Tenso
         if isinstance(value, Tensor)
         else constant(value, x.layout.dtype)
     )
-    return call.current.apply2(PAD, x, fill, (widths,))  # type: ignore[no-any-return]
+    return call.current.apply2(PAD, x, fill, (widths,))
 
 
 def concatenate(tensors: Any, axis: int) -> Tensor:
@@ -566,7 +566,7 @@ def concatenate(tensors: Any, axis: int) -> Tensor:
     tensors = tuple(tensors)
     if not tensors:
         raise ArgumentError("concatenate: expected a non-empty list of Tensors")
-    return call.current.apply(CONCATENATE, tensors, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply(CONCATENATE, tensors, (axis,))
 
 
 def sum_to(x: Tensor, shape: Shape) -> Tensor:

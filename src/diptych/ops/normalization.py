@@ -43,7 +43,7 @@ def _softmax(x: Tensor, axis: int) -> Tensor:
     _check_float(x, "softmax")
     shape = x.layout.shape
     weights = exp(sub(x, spread(max_(x, (axis,)), shape, (axis,))))
-    return div(weights, spread(sum_(weights, (axis,)), shape, (axis,)))  # type: ignore[no-any-return]
+    return div(weights, spread(sum_(weights, (axis,)), shape, (axis,)))
 
 
 def _softmax_vjp(ctx: Any, ct: Any) -> Any:
@@ -56,7 +56,7 @@ def _log_softmax(x: Tensor, axis: int) -> Tensor:
     _check_float(x, "log_softmax")
     shape = x.layout.shape
     centred = sub(x, spread(max_(x, (axis,)), shape, (axis,)))
-    return sub(centred, spread(log(sum_(exp(centred), (axis,))), shape, (axis,)))  # type: ignore[no-any-return]
+    return sub(centred, spread(log(sum_(exp(centred), (axis,))), shape, (axis,)))
 
 
 def _log_softmax_vjp(ctx: Any, ct: Any) -> Any:
@@ -167,12 +167,12 @@ RMS_NORM = Composite(
 
 def softmax(x: Tensor, axis: int) -> Tensor:
     """exp(x) over its sum along an axis (counted from the front), without overflow."""
-    return call.current.apply1(SOFTMAX, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(SOFTMAX, x, (axis,))
 
 
 def log_softmax(x: Tensor, axis: int) -> Tensor:
     """The logarithm of softmax, computed without leaving the logarithm."""
-    return call.current.apply1(LOG_SOFTMAX, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(LOG_SOFTMAX, x, (axis,))
 
 
 def _check_affine(x: Tensor, operands: list[Tensor], count: int, op: str) -> None:
@@ -196,12 +196,12 @@ def layer_norm(
     affine = [operand for operand in (weight, bias) if operand is not None]
     _check_affine(x, affine, count, "layer_norm")
     if weight is None and bias is not None:
-        return add(layer_norm(x, None, None, count, eps), bias)  # type: ignore[no-any-return]
-    return call.current.apply(LAYER_NORM, (x, *affine), (count, eps))  # type: ignore[no-any-return]
+        return add(layer_norm(x, None, None, count, eps), bias)
+    return call.current.apply(LAYER_NORM, (x, *affine), (count, eps))
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, count: int, eps: float) -> Tensor:
     """Scale over the last ``count`` axes to root mean square 1 (Zhang, Sennrich, arXiv 1910.07467)."""
     affine = [] if weight is None else [weight]
     _check_affine(x, affine, count, "rms_norm")
-    return call.current.apply(RMS_NORM, (x, *affine), (count, eps))  # type: ignore[no-any-return]
+    return call.current.apply(RMS_NORM, (x, *affine), (count, eps))

@@ -242,42 +242,42 @@ def _all_axes(x: Tensor, axes: Shape | None) -> Shape:
 
 def sum_(x: Tensor, axes: Shape | None = None, dtype: DType | None = None) -> Tensor:
     """The sum over ``axes``, kept and returned in ``dtype`` (the tensor's own unless given)."""
-    return call.current.apply1(SUM, x, (_all_axes(x, axes), dtype or x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(SUM, x, (_all_axes(x, axes), dtype or x.layout.dtype))
 
 
 def prod(x: Tensor, axes: Shape | None = None, dtype: DType | None = None) -> Tensor:
     """The product over ``axes``."""
-    return call.current.apply1(PROD, x, (_all_axes(x, axes), dtype or x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(PROD, x, (_all_axes(x, axes), dtype or x.layout.dtype))
 
 
 def max_(x: Tensor, axes: Shape | None = None) -> Tensor:
     """The largest element over ``axes``; NaN wins."""
-    return call.current.apply1(MAX, x, (_all_axes(x, axes), x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(MAX, x, (_all_axes(x, axes), x.layout.dtype))
 
 
 def min_(x: Tensor, axes: Shape | None = None) -> Tensor:
     """The smallest element over ``axes``; NaN wins."""
-    return call.current.apply1(MIN, x, (_all_axes(x, axes), x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(MIN, x, (_all_axes(x, axes), x.layout.dtype))
 
 
 def any_(x: Tensor, axes: Shape | None = None) -> Tensor:
     """Whether any element is nonzero."""
-    return call.current.apply1(ANY, x, (_all_axes(x, axes), bool_))  # type: ignore[no-any-return]
+    return call.current.apply1(ANY, x, (_all_axes(x, axes), bool_))
 
 
 def all_(x: Tensor, axes: Shape | None = None) -> Tensor:
     """Whether all elements are nonzero."""
-    return call.current.apply1(ALL_, x, (_all_axes(x, axes), bool_))  # type: ignore[no-any-return]
+    return call.current.apply1(ALL_, x, (_all_axes(x, axes), bool_))
 
 
 def argmax(x: Tensor, axis: int) -> Tensor:
     """The first position of the largest element along an axis (int64); a NaN wins."""
-    return call.current.apply1(ARGMAX, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(ARGMAX, x, (axis,))
 
 
 def argmin(x: Tensor, axis: int) -> Tensor:
     """The first position of the smallest element along an axis (int64); a NaN wins."""
-    return call.current.apply1(ARGMIN, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(ARGMIN, x, (axis,))
 
 
 def count(shape: Shape, axes: Shape) -> int:
@@ -289,7 +289,7 @@ def mean(x: Tensor, axes: Shape | None = None, dtype: DType | None = None) -> Te
     """The mean over ``axes`` (NaN of nothing)."""
     axes = _all_axes(x, axes)
     total = sum_(x, axes, dtype)
-    return div(total, float(count(x.layout.shape, axes)))  # type: ignore[no-any-return]
+    return div(total, float(count(x.layout.shape, axes)))
 
 
 def variance(x: Tensor, axes: Shape | None = None, correction: float = 1.0) -> Tensor:
@@ -302,4 +302,4 @@ def variance(x: Tensor, axes: Shape | None = None, correction: float = 1.0) -> T
     else:
         squares = square(centre)
     number = max(count(shape, axes) - correction, 0.0)
-    return div(sum_(squares, axes), float(number))  # type: ignore[no-any-return]
+    return div(sum_(squares, axes), float(number))

@@ -9,6 +9,7 @@ import numpy as np
 
 from diptych.core import call, dtypes, tape
 from diptych.core.dtypes import ALL, COMPLEX, DType, bool_
+from diptych.core.operation import Primitive
 from diptych.core.tensor import Tensor, copy_array
 from diptych.loops.expression import Select
 from diptych.ops.families import elementwise, hooks, ulp
@@ -46,7 +47,7 @@ IMAG = elementwise(
         TO_COMPLEX, cast_zero(ct), ct, (ctx.params[0],)
     ),
 )  # fmt: skip
-TO_COMPLEX = elementwise(
+TO_COMPLEX: Primitive = elementwise(
     "complex", 2, accepts=COMPLEX, reference=lambda a, b: a + 1j * b.real, lower="complex",
     vjp=lambda ctx, ct: (real(ct), imag(ct)),
 )  # fmt: skip
@@ -56,12 +57,12 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
     """``x`` in another dtype; ``x`` itself when it has it."""
     if x.layout.dtype is dtype:
         return x
-    return call.current.apply1(CAST, x, (dtype,))  # type: ignore[no-any-return]
+    return call.current.apply1(CAST, x, (dtype,))
 
 
 def copy(x: Tensor) -> Tensor:
     """A contiguous copy in memory of its own, on the tape."""
-    return call.current.apply1(CAST, x, (x.layout.dtype,))  # type: ignore[no-any-return]
+    return call.current.apply1(CAST, x, (x.layout.dtype,))
 
 
 def where(condition: Tensor, a: Any, b: Any, dtype: DType | None = None) -> Tensor:
@@ -71,25 +72,25 @@ def where(condition: Tensor, a: Any, b: Any, dtype: DType | None = None) -> Tens
     elif not isinstance(b, Tensor):
         b = constant(b, dtype or a.layout.dtype)
     params = (dtype or a.layout.dtype,)
-    return call.current.apply(WHERE, (condition, a, b), params)  # type: ignore[no-any-return]
+    return call.current.apply(WHERE, (condition, a, b), params)
 
 
 def real(x: Tensor) -> Tensor:
     """The real part; a real tensor is its own."""
     if not x.layout.dtype.is_complex:
         return x
-    return call.current.apply1(REAL, x, (x.layout.dtype,))  # type: ignore[no-any-return]
+    return call.current.apply1(REAL, x, (x.layout.dtype,))
 
 
 def imag(x: Tensor) -> Tensor:
     """The imaginary part of a complex tensor."""
-    return call.current.apply1(IMAG, x, (x.layout.dtype,))  # type: ignore[no-any-return]
+    return call.current.apply1(IMAG, x, (x.layout.dtype,))
 
 
 def complex_(a: Tensor, b: Tensor) -> Tensor:
     """The complex tensor with these parts."""
     dtype = dtypes.complex_of(a.layout.dtype)
-    return call.current.apply2(TO_COMPLEX, a, b, (dtype,))  # type: ignore[no-any-return]
+    return call.current.apply2(TO_COMPLEX, a, b, (dtype,))
 
 
 def cast_zero(like: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ def _scipy(name: str) -> Callable[..., Any] | None:
     """SciPy's function of this name, imported when it is first needed; None where SciPy is absent."""
     if importlib.util.find_spec("scipy") is None:
         return None
-    return getattr(importlib.import_module("scipy.special"), name)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module("scipy.special"), name)
 
 
 def _special(name: str, scalar: Callable[[float], float]) -> Callable[[Array], Array]:
