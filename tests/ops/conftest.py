@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,12 +23,9 @@ def _evaluator(name: str) -> tuple[Any, dict[Any, tuple[dict[Any, Any], dict[Any
     return _kept[name]
 
 
-@pytest.fixture(params=["reference", pytest.param("native", marks=pytest.mark.native)])
-def evaluator(request: Any) -> Iterator[str]:
+@contextlib.contextmanager
+def _installed(name: str) -> Iterator[str]:
     """Installs an evaluator; plans it made for earlier tests are found again."""
-    name: str = request.param
-    if name == "native" and not backend.version():
-        pytest.skip("LLVM is not installed")
     chosen, plans = _evaluator(name)
     operations = registered()
     before = [(op.plans, op.backward_plans) for op in operations]
@@ -39,3 +37,28 @@ def evaluator(request: Any) -> Iterator[str]:
     finally:
         for op, (forward, backward) in zip(operations, before, strict=True):
             op.plans, op.backward_plans = forward, backward
+
+
+@pytest.fixture(params=["reference", pytest.param("native", marks=pytest.mark.native)])
+def evaluator(request: Any) -> Iterator[str]:
+    """The name of the evaluator that is installed for this test: both in turn."""
+    if request.param == "native" and not backend.version():
+        pytest.skip("LLVM is not installed")
+    with _installed(request.param) as name:
+        yield name
+
+
+@pytest.fixture
+def reference() -> Iterator[str]:
+    """NumPy's evaluator, for tests of what does not depend on it."""
+    with _installed("reference") as name:
+        yield name
+
+
+@pytest.fixture
+def native() -> Iterator[str]:
+    """The compiled evaluator alone."""
+    if not backend.version():
+        pytest.skip("LLVM is not installed")
+    with _installed("native") as name:
+        yield name
