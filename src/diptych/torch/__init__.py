@@ -10,28 +10,51 @@ from diptych.torch import (
     binary,
     conversion,
     creation,
-    device as _device,
     dtypes,
     elementwise,
     gradients,
-    methods as _methods,
+    indexing,
     movement,
-    promotion,
-    random as random,
+    namespace,
+    printing,
+    products,
+    reductions,
+    selection,
 )
-from diptych.torch.dtypes import (
-    dtype as dtype,
-    finfo as finfo,
-    get_default_dtype as get_default_dtype,
-    iinfo as iinfo,
-    set_default_dtype as set_default_dtype,
+from diptych.torch import (
+    device as _device,
+)
+from diptych.torch import (
+    methods as _methods,
+)
+from diptych.torch import (
+    random as random,
 )
 from diptych.torch.device import device as device
 from diptych.torch.device import layout as layout
 from diptych.torch.device import memory_format as memory_format
+from diptych.torch.dtypes import (
+    dtype as dtype,
+)
+from diptych.torch.dtypes import (
+    finfo as finfo,
+)
+from diptych.torch.dtypes import (
+    get_default_dtype as get_default_dtype,
+)
+from diptych.torch.dtypes import (
+    iinfo as iinfo,
+)
+from diptych.torch.dtypes import (
+    set_default_dtype as set_default_dtype,
+)
 from diptych.torch.promotion import (
     can_cast as can_cast,
+)
+from diptych.torch.promotion import (
     promote_types as promote_types,
+)
+from diptych.torch.promotion import (
     result_type as result_type,
 )
 from diptych.torch.size import Size as Size
@@ -44,7 +67,9 @@ _engine.ensure()
 
 for _table in (
     elementwise.FUNCTIONS, binary.FUNCTIONS, creation.FUNCTIONS, random.FUNCTIONS,
-    gradients.FUNCTIONS, movement.FUNCTIONS, conversion.FUNCTIONS, dtypes.NAMED,
+    gradients.FUNCTIONS, movement.FUNCTIONS, conversion.FUNCTIONS, indexing.FUNCTIONS,
+    printing.FUNCTIONS, reductions.FUNCTIONS, products.FUNCTIONS, selection.FUNCTIONS,
+    namespace.FUNCTIONS, dtypes.NAMED,
     {alias: dtypes.NAMED[name] for alias, name in dtypes.ALIASES.items()},
     _device.LAYOUTS, _device.MEMORY_FORMATS,
 ):  # fmt: skip

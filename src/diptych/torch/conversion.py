@@ -94,8 +94,7 @@ def contains(self: Any, element: Any) -> bool:
     if isinstance(element, (CoreTensor, bool, int, float, complex, np.generic)):
         return bool((self == element).any().item())
     raise RuntimeError(
-        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
-        f"{type(element)}."
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
     )
 
 
@@ -120,7 +119,7 @@ def numpy(self: Any, *, force: bool = False) -> np.ndarray[Any, Any]:
         return numpy(self.detach())
     if not self.layout.dtype.exact:
         raise TypeError("Got unsupported ScalarType BFloat16")
-    return self.export()  # type: ignore[no-any-return]
+    return self.export()
 
 
 def as_array(self: Any, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
@@ -319,9 +318,7 @@ def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
 def dlpack(self: Any, *, stream: Any = None, max_version: Any = None, **rest: Any) -> Any:
     """A DLPack capsule on the same memory."""
     if self.node is not None:
-        raise BufferError(
-            "Can't export tensors that require gradient, use tensor.detach()"
-        )
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     return numpy(self).__dlpack__()
 
 

@@ -11,10 +11,11 @@ import numpy as np
 from diptych.core import dtypes as engine
 from diptych.core import tape
 from diptych.core.dtypes import DType
-from diptych.core.layout import layout as layout_of
 from diptych.core.layout import check_shape
+from diptych.core.layout import layout as layout_of
 from diptych.core.tensor import Tensor as CoreTensor
-from diptych.core.tensor import alias, copy_array, empty as empty_core, from_array
+from diptych.core.tensor import alias, copy_array, from_array
+from diptych.core.tensor import empty as empty_core
 from diptych.ops import select
 from diptych.torch import dtypes, outputs, promotion
 from diptych.torch.device import check_device, check_layout

@@ -128,9 +128,7 @@ def set_default_dtype(d: dtype) -> None:
     if d.__class__ is not dtype:
         raise TypeError(f"invalid dtype object: {d!r}")
     if not d.is_floating_point:
-        raise TypeError(
-            f"only floating-point types are supported as the default type, but got {d}"
-        )
+        raise TypeError(f"only floating-point types are supported as the default type, but got {d}")
     Default.core = core_of(d)
     for listener in Default.listeners:
         listener()

@@ -237,7 +237,9 @@ def angle(input: Any, *, out: Any = None) -> Any:
     else:
         dtype = FRACTIONS[x.layout.dtype][0]
         value = select.cast(x, dtype)
-        turned = select.where(comparison.lt(value, 0.0), 3.141592653589793, arithmetic.zeros_like(value))
+        turned = select.where(
+            comparison.lt(value, 0.0), 3.141592653589793, arithmetic.zeros_like(value)
+        )
         result = select.where(comparison.ne(value, value), value, turned)
     return outputs.finish(result, out, "angle")
 

@@ -63,9 +63,7 @@ def backward(
     """Add the gradient of this tensor to ``.grad`` of the leaves it was made of."""
     node = self.node
     if node is None:
-        raise RuntimeError(
-            "element 0 of tensors does not require grad and does not have a grad_fn"
-        )
+        raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
     cotangent = first_cotangent(self, gradient)
     if inputs is None:
         tape.backward(
@@ -100,9 +98,7 @@ def _hooked(self: Any, hook: Any) -> Any:
             cotangent = cast_class(cotangent, Tensor)
         changed = hook(cotangent)
         if changed is not None and not isinstance(changed, CoreTensor):
-            raise TypeError(
-                f"hook must return None or a Tensor, but got {type(changed).__name__}"
-            )
+            raise TypeError(f"hook must return None or a Tensor, but got {type(changed).__name__}")
         return changed
 
     return run
@@ -285,7 +281,6 @@ def is_grad_enabled() -> bool:
 def is_inference_mode_enabled() -> bool:
     """Whether inference mode is on."""
     return tape.mode.inference
-
 
 
 def is_inference(input: Any) -> bool:

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from diptych.torch import binary, conversion, creation, elementwise, gradients, movement, random
+from diptych.torch import (
+    binary,
+    conversion,
+    creation,
+    elementwise,
+    gradients,
+    indexing,
+    movement,
+    namespace,
+    printing,
+    products,
+    random,
+    reductions,
+    selection,
+)
 from diptych.torch.binary import BINARY, RULES
 from diptych.torch.operators import (
     forward_operator,
@@ -65,11 +79,11 @@ attach(_operators())
 attach(creation.METHODS)
 attach(random.METHODS)
 attach(gradients.METHODS)
-attach(movement.METHODS)
-attach(conversion.METHODS)
-attach({name + "_": replaced(name, elementwise.FUNCTIONS[name])
-        for name in elementwise.REPLACED_IN_PLACE})  # fmt: skip
-attach({name + "_": replaced(name, binary.FUNCTIONS[name]) for name in binary.REPLACED_IN_PLACE})
+for _room in (movement, conversion, printing, indexing, reductions, products, selection, namespace):
+    attach(_room.METHODS)
+for _room in (elementwise, binary, products, selection):
+    for _name in _room.REPLACED_IN_PLACE:
+        attach({f"{_name}_": replaced(_name, _room.FUNCTIONS[_name])})
 attach({
     "__new__": staticmethod(creation.legacy_new), "__neg__": elementwise.neg,
     "__pos__": elementwise.positive, "__abs__": elementwise.FUNCTIONS["abs"],

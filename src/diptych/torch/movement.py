@@ -144,9 +144,7 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     joined = 1
     for extent in shape[first : last + 1]:
         joined *= extent
-    return call.current.apply1(
-        movement.RESHAPE, x, ((*shape[:first], joined, *shape[last + 1 :]),)
-    )
+    return call.current.apply1(movement.RESHAPE, x, ((*shape[:first], joined, *shape[last + 1 :]),))
 
 
 def ravel(input: Any) -> Any:
@@ -579,9 +577,7 @@ def detach(input: Any) -> Any:
 def flip(input: Any, *dims: Any) -> Any:
     """A copy with some axes reversed."""
     x = face(input, "flip")
-    axes = tuple(
-        sorted(axis_of(dim, x.layout.ndim) for dim in shape_of_arguments(dims, "flip"))
-    )
+    axes = tuple(sorted(axis_of(dim, x.layout.ndim) for dim in shape_of_arguments(dims, "flip")))
     if len(set(axes)) != len(axes):
         raise RuntimeError(f"dim {axes[0]} appears multiple times in the list of dims")
     if not x.layout.ndim:
@@ -829,7 +825,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     ) else list(tensors)  # fmt: skip
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(
-            'torch.meshgrid: indexing must be one of "xy" or "ij", but received: ' f"{indexing}"
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
     swap = indexing == "xy" and len(given) >= 2
     if swap:

@@ -125,9 +125,7 @@ def generator_of(given: Any) -> CoreGenerator:
         return default_generator
     if isinstance(given, CoreGenerator):
         return given
-    raise TypeError(
-        f"argument 'generator' must be torch._C.Generator, not {type(given).__name__}"
-    )
+    raise TypeError(f"argument 'generator' must be torch._C.Generator, not {type(given).__name__}")
 
 
 # ---- factories
@@ -392,9 +390,7 @@ def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: An
 def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Any:
     """Exponential of a rate."""
     place = self.layout
-    return _fill(
-        self, stream.exponential(generator_of(generator), place.shape, lambd, place.dtype)
-    )
+    return _fill(self, stream.exponential(generator_of(generator), place.shape, lambd, place.dtype))
 
 
 def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:

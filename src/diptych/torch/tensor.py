@@ -278,4 +278,3 @@ def is_tensor(obj: Any) -> bool:
 def scalar_name(x: CoreTensor) -> str:
     """PyTorch's word for a tensor's element type in messages."""
     return dtypes.scalar_name(x.layout.dtype)
-

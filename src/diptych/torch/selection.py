@@ -1,0 +1,684 @@
+"""Choosing elements: where, clamp, masks, gather and scatter, sorting, scans, triangles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from diptych.core import call, inplace
+from diptych.core import dtypes as engine
+from diptych.core.tensor import Tensor as CoreTensor
+from diptych.core.tensor import cast_class, copy_array
+from diptych.ops import arithmetic, comparison, indexing, movement, scan, select, sorting
+from diptych.ops.select import WHERE, constant
+from diptych.torch import outputs, promotion
+from diptych.torch.dtypes import core_of, scalar_name
+from diptych.torch.gradient_nodes import label
+from diptych.torch.operators import number
+from diptych.torch.promotion import PARAMS
+from diptych.torch.return_types import make
+from diptych.torch.tensor import Tensor, axis_of, face
+
+# ---- where and clamp
+
+
+def where(condition: Any, input: Any = None, other: Any = None, *, out: Any = None) -> Any:
+    """input where the condition holds, else other; the condition alone gives its positions."""
+    mask = face(condition, "where", "condition")
+    if input is None and other is None:
+        return nonzero(mask, as_tuple=True)
+    if mask.layout.dtype not in (engine.bool_, engine.uint8):
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{scalar_name(mask.layout.dtype)}"
+        )
+    dtype = promotion.of_operands(input, other)
+    a = input if isinstance(input, CoreTensor) else constant(number(
+        input, "where", "input", 2), dtype)  # fmt: skip
+    b = other if isinstance(other, CoreTensor) else constant(number(
+        other, "where", "other", 3), dtype)  # fmt: skip
+    result = call.current.apply(WHERE, (mask, a, b), PARAMS[dtype])
+    return outputs.finish(result, out, "where")
+
+
+def where_method(self: Any, condition: Any, other: Any) -> Any:
+    """``x.where(condition, other)``."""
+    return where(condition, self, other)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> Any:
+    """Elements moved to the nearer bound where they pass it."""
+    x = face(input, "clamp")
+    if min is None and max is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    operands = [bound for bound in (min, max) if bound is not None]
+    dtype = promotion.of_operands(x, *operands)
+    if dtype.is_complex:
+        raise RuntimeError("clamp is not supported for complex types")
+    result: Any = select.cast(x, dtype)
+    # The gradient at a bound goes to x alone, so the bounds are compared and chosen, not maximised.
+    for bound, passes in ((min, comparison.lt), (max, comparison.gt)):
+        if bound is None:
+            continue
+        if not isinstance(bound, CoreTensor):
+            bound = constant(number(bound, "clamp", "min", 2), dtype)
+        if bound.node is not None or bound.layout.ndim:
+            beyond = comparison.logical_or(
+                passes(result, bound, dtype), comparison.ne(bound, bound)
+            )
+        else:
+            beyond = passes(result, bound, dtype)
+        result = call.current.apply(WHERE, (beyond, bound, result), PARAMS[dtype])
+        result = result if isinstance(result, Tensor) else cast_class(result, Tensor)
+    return outputs.finish(label(result, "ClampBackward1"), out, "clamp")
+
+
+def clamp_min(input: Any, min: Any, *, out: Any = None) -> Any:
+    """Elements moved up to a least value."""
+    return clamp(input, min, out=out)
+
+
+def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
+    """Elements moved down to a greatest value."""
+    return clamp(input, None, max, out=out)
+
+
+def heaviside(input: Any, values: Any, *, out: Any = None) -> Any:
+    """0 below zero, 1 above, ``values`` at zero."""
+    x = face(input, "heaviside")
+    step = select.cast(comparison.gt(x, 0), x.layout.dtype)
+    result = select.where(comparison.eq(x, 0), values, step)
+    return outputs.finish(result, out, "heaviside")
+
+
+# ---- masks
+
+
+def _mask(mask: Any, function: str) -> Any:
+    mask = face(mask, function, "mask", 2)
+    if mask.layout.dtype is not engine.bool_:
+        raise RuntimeError(
+            f"{function} only supports boolean masks, but got mask with dtype "
+            f"{scalar_name(mask.layout.dtype)}"
+        )
+    return mask
+
+
+def _fill_value(value: Any, x: CoreTensor, function: str) -> CoreTensor:
+    dtype = x.layout.dtype
+    if isinstance(value, CoreTensor):
+        if value.layout.ndim:
+            raise RuntimeError(
+                f"{function} only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.layout.ndim} dimension(s)."
+            )
+        return value
+    value = number(value, function, "value", 3)
+    if isinstance(value, complex) and not dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {dtype} without overflow")
+    return constant(value, dtype)
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """A copy with ``value`` where the mask holds."""
+    x, mask = face(input, "masked_fill"), _mask(mask, "masked_fill")
+    new = _fill_value(value, x, "masked_fill")
+    result = call.current.apply(WHERE, (mask, new, x), PARAMS[x.layout.dtype])
+    return label(face(result, "masked_fill"), "MaskedFillBackward0")
+
+
+def masked_fill_(self: Any, mask: Any, value: Any) -> Any:
+    """``value`` where the mask holds, in place."""
+    mask = _mask(mask, "masked_fill_")
+    new = _fill_value(value, self, "masked_fill_")
+    inplace.update(self, WHERE, (mask, new, self), PARAMS[self.layout.dtype])
+    return self
+
+
+def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
+    """The elements where the mask holds, in one row."""
+    x, mask = face(input, "masked_select"), _mask(mask, "masked_select")
+    return outputs.finish(indexing.masked_select(x, mask), out, "masked_select")
+
+
+def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
+    """A copy with the mask's elements taken from ``source`` in order."""
+    x, mask = face(input, "masked_scatter"), _mask(mask, "masked_scatter")
+    mask = movement.broadcast_to(mask, x.layout.shape)
+    count = int(mask.array().sum())
+    if source.layout.size < count:
+        raise RuntimeError(
+            "masked_scatter: expected the number of elements in source to be greater than or equal "
+            "to the number of ones in mask"
+        )
+    flat = movement.reshape(source, (source.layout.size,))
+    return indexing.index_put(x, (mask,), movement.narrow(flat, 0, 0, count))
+
+
+def nonzero(input: Any, *, out: Any = None, as_tuple: bool = False) -> Any:
+    """The positions of the nonzero elements: a row each, or a tensor per axis."""
+    x = face(input, "nonzero")
+    if as_tuple:
+        source = movement.reshape(x, (1,)) if not x.layout.ndim else x
+        rows = indexing.nonzero(source)
+        return tuple(
+            movement.squeeze_axes(movement.narrow(rows, 1, k, 1), (1,))
+            for k in range(rows.layout.shape[1])
+        )
+    return outputs.finish(indexing.nonzero(x), out, "nonzero")
+
+
+def argwhere(input: Any) -> Any:
+    """The positions of the nonzero elements, a row each."""
+    return nonzero(input)
+
+
+# ---- gather and scatter
+
+
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: Any = None) -> Any:
+    """Elements at one index each along an axis."""
+    x = face(input, "gather")
+    axis = axis_of(dim, x.layout.ndim)
+    _long(index, "gather")
+    result = label(indexing.take_along(x, index, axis), "GatherBackward0")
+    return outputs.finish(result, out, "gather")
+
+
+def _long(index: Any, function: str) -> None:
+    face(index, function, "index", 3)
+    if index.layout.dtype not in (engine.int64, engine.int32):
+        raise RuntimeError(f"{function}(): Expected dtype int32/int64 for index")
+
+
+_MODES = {"add": "add", "multiply": "multiply"}
+_REDUCES = {"sum": "add", "prod": "multiply", "amin": "min", "amax": "max"}
+
+
+def _scattered(
+    x: Any, dim: int, index: Any, src: Any, mode: str, function: str
+) -> tuple[Any, tuple[Any, ...]]:
+    """The operands and parameters of a scatter."""
+    axis = axis_of(dim, x.layout.ndim)
+    _long(index, function)
+    if not isinstance(src, CoreTensor):
+        value = constant(number(src, function, "value", 4), x.layout.dtype)
+        src = movement.broadcast_to(value, index.layout.shape)
+    if src.layout.dtype is not x.layout.dtype:
+        raise RuntimeError(f"{function}(): Expected self.dtype to be equal to src.dtype")
+    return (x, index, src), (axis, mode)
+
+
+def _scatter(name: str, mode: str) -> tuple[Any, Any]:
+    def operands(x: Any, dim: int, index: Any, src: Any, given: dict[str, Any]) -> Any:
+        src = given.get("value", src)
+        reduce = given.get("reduce")
+        chosen = mode
+        if reduce is not None:
+            if reduce not in _MODES:
+                raise RuntimeError(f"reduce argument must be either add or multiply, got {reduce}")
+            chosen = _MODES[reduce]
+        return _scattered(x, dim, index, src, chosen, name)
+
+    def function(
+        input: Any, dim: int, index: Any, src: Any = None, *, out: Any = None, **given: Any
+    ) -> Any:
+        x = face(input, name)
+        given_operands, params = operands(x, dim, index, src, given)
+        result = call.current.apply(indexing.SCATTER, given_operands, params)
+        return outputs.finish(result, out, name)
+
+    def method(self: Any, dim: int, index: Any, src: Any = None, **given: Any) -> Any:
+        given_operands, params = operands(self, dim, index, src, given)
+        inplace.update(self, indexing.SCATTER, given_operands, params)
+        return self
+
+    function.__name__, method.__name__ = name, f"{name}_"
+    return function, method
+
+
+scatter, scatter_ = _scatter("scatter", "set")
+scatter_add, scatter_add_ = _scatter("scatter_add", "add")
+
+
+def scatter_reduce(
+    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """A copy with ``src`` reduced into the indexed places: sum, prod, mean, amax or amin."""
+    x = face(input, "scatter_reduce")
+    axis = axis_of(dim, x.layout.ndim)
+    if reduce not in (*_REDUCES, "mean"):
+        raise RuntimeError(
+            f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}."
+        )
+    dtype = x.layout.dtype
+    ones = movement.broadcast_to(constant(1, dtype), src.layout.shape)
+    if not include_self:
+        if dtype.is_float:
+            low, high = -np.inf, np.inf
+        else:
+            info = np.iinfo(dtype.numpy if dtype.kind != "b" else np.int8)
+            low, high = info.min, info.max
+        neutral = {"sum": 0, "mean": 0, "prod": 1, "amax": low, "amin": high}[reduce]
+        fill = movement.broadcast_to(constant(neutral, dtype), index.layout.shape)
+        start = indexing.scatter(x, index, fill, axis)
+    else:
+        start = x
+    mode = _REDUCES.get(reduce, "add")
+    result = indexing.scatter(start, index, src, axis, mode)
+    if reduce == "mean":
+        base = constant(1, dtype) if include_self else constant(0, dtype)
+        count = movement.broadcast_to(base, x.layout.shape)
+        count = indexing.scatter(count, index, ones, axis, "add")
+        count = select.where(comparison.eq(count, 0), constant(1, dtype), count)
+        divide = arithmetic.div if dtype.is_inexact else arithmetic.floordiv
+        result = divide(result, count)
+    return outputs.finish(label(result, "ScatterReduceBackward0"), out, "scatter_reduce")
+
+
+def index_select(input: Any, dim: int, index: Any, *, out: Any = None) -> Any:
+    """The slices along an axis that an index vector names."""
+    x = face(input, "index_select")
+    axis = axis_of(dim, x.layout.ndim)
+    _long(index, "index_select")
+    if index.layout.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    flat = movement.reshape(index, (index.layout.size,))
+    if not x.layout.ndim:
+        return outputs.finish(select.copy(x), out, "index_select")
+    result = label(indexing.index_select(x, flat, axis), "IndexSelectBackward0")
+    return outputs.finish(result, out, "index_select")
+
+
+def _along(x: CoreTensor, axis: int, index: CoreTensor) -> list[Any]:
+    return [None] * axis + [movement.reshape(index, (index.layout.size,))]
+
+
+def index_add_(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    """Add slices where an index vector points, in place."""
+    axis = axis_of(dim, self.layout.ndim)
+    _long(index, "index_add_")
+    if alpha != 1:
+        source = arithmetic.mul(source, alpha)
+    inplace.update(self, indexing.INDEX_ADD, (self, index, source), (axis,))
+    return self
+
+
+def index_add(
+    input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1, out: Any = None
+) -> Any:
+    """A copy with slices added where an index vector points."""
+    x = face(input, "index_add")
+    axis = axis_of(dim, x.layout.ndim)
+    if alpha != 1:
+        source = arithmetic.mul(source, alpha)
+    return outputs.finish(indexing.index_add(x, index, source, axis), out, "index_add")
+
+
+def index_copy_(self: Any, dim: int, index: Any, source: Any) -> Any:
+    """Take over slices where an index vector points, in place."""
+    axis = axis_of(dim, self.layout.ndim)
+    order = (axis, *[k for k in range(self.layout.ndim) if k != axis])
+    moved, values = movement.transpose(self, order), movement.transpose(source, order)
+    tensors, axes = indexing.integer_indices(moved.layout, (index,))
+    inplace.update(moved, indexing.INDEX_PUT, (moved, values, *tensors), (axes, False))
+    return self
+
+
+def index_copy(input: Any, dim: int, index: Any, source: Any, *, out: Any = None) -> Any:
+    """A copy with slices taken over where an index vector points."""
+    return outputs.finish(
+        index_copy_(select.copy(face(input, "index_copy")), dim, index, source), out, "index_copy"
+    )
+
+
+def index_fill_(self: Any, dim: int, index: Any, value: Any) -> Any:
+    """One value in the slices that an index vector names, in place."""
+    axis = axis_of(dim, self.layout.ndim)
+    new = _fill_value(value, self, "index_fill_")
+    tensors, axes = indexing.integer_indices(self.layout, _along(self, axis, index))
+    new = select.cast(new, self.layout.dtype)
+    inplace.update(self, indexing.INDEX_PUT, (self, new, *tensors), (axes, False))
+    return self
+
+
+def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
+    """A copy with one value in the slices that an index vector names."""
+    return index_fill_(select.copy(face(input, "index_fill")), dim, index, value)
+
+
+def take(input: Any, index: Any) -> Any:
+    """Elements by their position in row-major order."""
+    x = face(input, "take")
+    if index.layout.dtype is not engine.int64:
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {scalar_name(index.layout.dtype)}"
+        )
+    return indexing.take(x, index)
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
+    """Elements at one index each along an axis, shapes broadcast."""
+    x = face(input, "take_along_dim")
+    if dim is None:
+        return gather(
+            movement.reshape(x, (x.layout.size,)), 0,
+            movement.reshape(indices, (indices.layout.size,)), out=out,
+        )  # fmt: skip
+    axis = axis_of(dim, x.layout.ndim)
+    shape = [max(a, b) for a, b in zip(x.layout.shape, indices.layout.shape, strict=True)]
+    own, theirs = list(shape), list(shape)
+    own[axis], theirs[axis] = x.layout.shape[axis], indices.layout.shape[axis]
+    x = movement.broadcast_to(x, tuple(own))  # type: ignore[assignment]
+    return gather(x, axis, movement.broadcast_to(indices, tuple(theirs)), out=out)
+
+
+def put_(self: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    """Write at positions in row-major order, in place."""
+    if not self.layout.contiguous:
+        raise NotImplementedError("put_ of a tensor that is not contiguous is not implemented")
+    flat = movement.reshape(self, (self.layout.size,))
+    tensors, axes = indexing.integer_indices(flat.layout, (index,))
+    inplace.update(flat, indexing.INDEX_PUT, (flat, source, *tensors), (axes, accumulate))
+    return self
+
+
+# ---- sorting
+
+
+def sort(
+    input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None
+) -> Any:
+    """Values in order along an axis, and where they stood."""
+    x = face(input, "sort")
+    values, places = sorting.sort(x, axis_of(dim, x.layout.ndim), bool(descending))
+    if out is not None:
+        values, places = (
+            outputs.write(out[0], values, "sort"),
+            outputs.write(out[1], places, "sort"),
+        )
+    return make("sort", (values, places))
+
+
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
+    """The positions that put an axis in order."""
+    x = face(input, "argsort")
+    return sorting.argsort(x, axis_of(dim, x.layout.ndim), bool(descending))
+
+
+def msort(input: Any, *, out: Any = None) -> Any:
+    """Values in order along the first axis."""
+    return outputs.finish(sort(input, 0)[0], out, "msort")
+
+
+def topk(
+    input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """The k largest (or smallest) values along an axis, and where they stood."""
+    x = face(input, "topk")
+    axis = axis_of(dim, x.layout.ndim)
+    if not 0 <= k <= (x.layout.shape[axis] if x.layout.ndim else 1):
+        raise RuntimeError("selected index k out of range")
+    return make("topk", sorting.topk(x, int(k), axis, bool(largest)))
+
+
+def unique(
+    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:  # fmt: skip
+    """The different values in order; where each element went; how often each came."""
+    x = face(input, "unique")
+    axis = None if dim is None else axis_of(dim, x.layout.ndim)
+    return _chosen(sorting.unique(x, axis), return_inverse, return_counts)
+
+
+def unique_consecutive(
+    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The values without neighbours equal to them."""
+    x = face(input, "unique_consecutive")
+    axis = None if dim is None else axis_of(dim, x.layout.ndim)
+    return _chosen(sorting.unique_consecutive(x, axis), return_inverse, return_counts)
+
+
+def _chosen(found: Any, inverse: bool, counts: bool) -> Any:
+    values, places, number_of = found
+    chosen = [values, *([places] if inverse else []), *([number_of] if counts else [])]
+    return chosen[0] if len(chosen) == 1 else tuple(chosen)
+
+
+def searchsorted(
+    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False,
+    side: str | None = None, out: Any = None, sorter: Any = None,
+) -> Any:  # fmt: skip
+    """Where values would be inserted to keep an order."""
+    edges = face(sorted_sequence, "searchsorted", "sorted_sequence")
+    if sorter is not None:
+        edges = gather(edges, -1, sorter)
+    values = input if isinstance(input, CoreTensor) else constant(input, edges.layout.dtype)
+    result = sorting.searchsorted(edges, values, right or side == "right")
+    if out_int32:
+        result = select.cast(result, engine.int32)
+    return outputs.finish(face(result, "searchsorted"), out, "searchsorted")
+
+
+def bucketize(
+    input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False, out: Any = None
+) -> Any:
+    """The bucket of each value between boundaries."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
+
+
+def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each whole number comes, or the weights it has."""
+    return sorting.bincount(face(input, "bincount"), weights, minlength)
+
+
+def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any = None) -> Any:
+    """Counts of values in equal bins."""
+    x = face(input, "histc")
+    values = x.values().ravel()
+    low, high = float(min), float(max)
+    if low == high and values.size:
+        low, high = float(values.min()), float(values.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    counts, _ = np.histogram(values, bins, (low, high))
+    made = copy_array(counts.astype(np.float64), Tensor, x.layout.dtype)
+    return outputs.finish(made, out, "histc")
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
+         invert: bool = False) -> Any:  # fmt: skip
+    """Whether each element is among the others."""
+    arrays = [x.values() if isinstance(x, CoreTensor) else np.asarray(x) for x in
+              (elements, test_elements)]  # fmt: skip
+    return copy_array(np.asarray(np.isin(*arrays, invert=invert)), Tensor)
+
+
+# ---- scans
+
+
+def _scan(name: str, function: Any) -> Any:
+    def run(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
+        x = face(input, name)
+        axis = axis_of(dim, x.layout.ndim)
+        own = x.layout.dtype
+        core = core_of(dtype) if dtype is not None else own if own.is_inexact else engine.int64
+        return outputs.finish(function(x, axis, core), out, name)
+
+    run.__name__ = run.__qualname__ = name
+    return run
+
+
+cumsum, cumprod = _scan("cumsum", scan.cumsum), _scan("cumprod", scan.cumprod)
+
+
+def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
+    """The logarithm of the running sum of exponentials."""
+    x = face(input, "logcumsumexp")
+    return outputs.finish(scan.logcumsumexp(x, axis_of(dim, x.layout.ndim)), out, "logcumsumexp")
+
+
+def cummax(input: Any, dim: int, *, out: Any = None) -> Any:
+    """The running maximum and where it stood."""
+    x = face(input, "cummax")
+    return make("cummax", scan.cummax(x, axis_of(dim, x.layout.ndim)))
+
+
+def cummin(input: Any, dim: int, *, out: Any = None) -> Any:
+    """The running minimum and where it stood."""
+    x = face(input, "cummin")
+    return make("cummin", scan.cummin(x, axis_of(dim, x.layout.ndim)))
+
+
+def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None, *,
+         out: Any = None) -> Any:  # fmt: skip
+    """Differences of neighbours, n times."""
+    x: Any = face(input, "diff")
+    axis = axis_of(dim, x.layout.ndim)
+    parts = [part for part in (prepend, x, append) if part is not None]
+    if len(parts) > 1:
+        x = movement.concatenate(parts, axis)
+    for _ in range(n):
+        extent = x.layout.shape[axis]
+        if not extent:
+            break
+        later, earlier = (
+            movement.narrow(x, axis, 1, extent - 1),
+            movement.narrow(x, axis, 0, extent - 1),
+        )
+        if x.layout.dtype is engine.bool_:
+            x = comparison.logical_xor(later, earlier)
+        else:
+            x = arithmetic.sub(later, earlier)
+    return outputs.finish(x, out, "diff")
+
+
+# ---- repeats and triangles
+
+
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:
+    """Each entry repeated, once or each its own number of times."""
+    x = face(input, "repeat_interleave")
+    if repeats is None:  # the entries' positions, as often as the entries say
+        return copy_array(np.repeat(np.arange(x.layout.size), x.array().reshape(-1)), Tensor)
+    if dim is None:
+        x, axis = movement.reshape(x, (x.layout.size,)), 0  # type: ignore[assignment]
+    else:
+        axis = axis_of(dim, x.layout.ndim)
+    if isinstance(repeats, (list, tuple)):
+        repeats = copy_array(np.array(repeats, np.int64), Tensor)
+    return indexing.repeat_interleave(x, repeats, axis)
+
+
+def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
+    """Entries moved along axes, those that leave one end entering at the other."""
+    x = face(input, "roll")
+    shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    if dims is None or dims == ():
+        flat = movement.reshape(x, (x.layout.size,))
+        return movement.reshape(indexing.roll(flat, shifts[:1], (0,)), x.layout.shape)
+    axes = (dims,) if isinstance(dims, int) else tuple(dims)
+    if len(axes) != len(shifts):
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(axes)}"
+        )
+    rolled = indexing.roll(x, shifts, [axis_of(axis, x.layout.ndim) for axis in axes])
+    return select.copy(x) if rolled is x else rolled
+
+
+def _triangle(name: str, lower: bool) -> Any:
+    def function(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
+        x = face(input, name)
+        if x.layout.ndim < 2:
+            raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+        mask = _triangle_mask(*x.layout.shape[-2:], diagonal, lower)
+        zero = constant(0, x.layout.dtype)
+        result = call.current.apply(WHERE, (mask, x, zero), PARAMS[x.layout.dtype])
+        return outputs.finish(label(result, f"{name.capitalize()}Backward0"), out, name)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def _triangle_mask(rows: int, columns: int, diagonal: int, lower: bool) -> Any:
+    down, across = np.ogrid[:rows, :columns]
+    keep = across - down <= diagonal if lower else across - down >= diagonal
+    return copy_array(keep, Tensor)
+
+
+tril, triu = _triangle("tril", True), _triangle("triu", False)
+
+
+def diag(input: Any, diagonal: int = 0, *, out: Any = None) -> Any:
+    """A vector as a matrix's diagonal, or a matrix's diagonal as a vector."""
+    x = face(input, "diag")
+    if x.layout.ndim == 1:
+        return outputs.finish(diag_embed(x, diagonal), out, "diag")
+    if x.layout.ndim != 2:
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {x.layout.ndim}D")
+    result = select.copy(movement.diagonal(x, diagonal))
+    return outputs.finish(label(result, "DiagonalBackward0"), out, "diag")
+
+
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Vectors along the last axis as diagonals of new matrices."""
+    x = face(input, "diag_embed")
+    ndim = x.layout.ndim + 1
+    first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
+    if first == second:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    extent = x.layout.shape[-1] + abs(offset)
+    shape = list(x.layout.shape[:-1])
+    for axis in sorted((first, second)):
+        shape.insert(axis, extent)
+    params = (tuple(shape), offset, first, second)
+    return call.current.apply1(movement.UNDIAGONAL, x, params)
+
+
+def diagflat(input: Any, offset: int = 0) -> Any:
+    """All elements as a diagonal."""
+    x = face(input, "diagflat")
+    return diag_embed(movement.reshape(x, (x.layout.size,)), offset)
+
+
+def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Any:
+    """One value on the diagonal, in place."""
+    if wrap:
+        raise NotImplementedError("fill_diagonal_(wrap=True) is not implemented in diptych")
+    if self.layout.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.layout.ndim == 2:
+        movement.diagonal(self).fill_(fill_value)  # type: ignore[attr-defined]
+        return self
+    extent = min(self.layout.shape)
+    step = sum(self.layout.strides)
+    self.as_strided((extent,), (step,), self.offset).fill_(fill_value)
+    return self
+
+
+_BOTH = (
+    clamp, clamp_min, clamp_max, heaviside, masked_fill, masked_select, masked_scatter, nonzero,
+    argwhere, gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy,
+    index_fill, take, take_along_dim, sort, argsort, msort, topk, unique, unique_consecutive,
+    bincount, histc, cumsum, cumprod, logcumsumexp, cummax, cummin, diff, repeat_interleave, roll,
+    tril, triu, diag, diag_embed, diagflat,
+)  # fmt: skip
+METHODS: dict[str, Any] = {f.__name__: f for f in _BOTH}
+METHODS.update(
+    where=where_method, clip=clamp, masked_fill_=masked_fill_, scatter_=scatter_,
+    scatter_add_=scatter_add_, index_add_=index_add_, index_copy_=index_copy_,
+    index_fill_=index_fill_, put_=put_, fill_diagonal_=fill_diagonal_,
+)  # fmt: skip
+FUNCTIONS: dict[str, Any] = {f.__name__: f for f in _BOTH}
+FUNCTIONS.update(where=where, clip=clamp, searchsorted=searchsorted, bucketize=bucketize, isin=isin)
+REPLACED_IN_PLACE = (
+    "clamp", "clamp_min", "clamp_max", "tril", "triu", "cumsum", "cumprod", "masked_scatter",
+    "scatter_reduce", "heaviside",
+)  # fmt: skip
