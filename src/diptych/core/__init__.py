@@ -1,0 +1,1 @@
+"""Values: element types, layouts, buffers, tensors, the tape, and the one call path."""

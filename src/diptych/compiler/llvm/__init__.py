@@ -1,0 +1,1 @@
+"""LLVM: the text writer, mathematics in vector IR, and text to objects."""
