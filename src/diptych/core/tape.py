@@ -357,7 +357,7 @@ def _reaching(roots: list[Node], targets: set[tuple[int, int]], wanted: Any) -> 
             if (
                 edge is not None
                 and id(edge[0]) not in useful
-                and (wanted is None or wanted(edge[0]))
+                and (wanted is None or wanted(edge[0]) or id(edge[0]) in target_nodes)
             ):
                 stack.append((edge[0], False))
     return {key for key, value in useful.items() if value}
