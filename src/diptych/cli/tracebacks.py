@@ -28,13 +28,17 @@ def without_ours(traceback: TracebackType | None) -> TracebackType | None:
     return kept[0] if kept else None
 
 
+# Raised in our code they say nothing to a user; an assertion is how we state our own bugs.
+BUGS = (AssertionError, NameError, RecursionError, SystemError)
+
+
 def is_our_bug(error: BaseException) -> bool:
-    """An assertion that failed in our own code: its frames are what a report needs."""
+    """An error in our own code that can only be a bug: its frames are what a report needs."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     innermost = traceback.tb_frame.f_code.co_filename if traceback is not None else ""
-    return isinstance(error, AssertionError) and innermost.startswith(PACKAGE)
+    return isinstance(error, BUGS) and innermost.startswith(PACKAGE)
 
 
 def shorten(error: BaseException, seen: set[int] | None = None) -> None:
