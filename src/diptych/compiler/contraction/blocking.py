@@ -96,6 +96,7 @@ class Blocking:
 
 
 PARALLEL_CYCLES = 45_000  # below this the pool costs more than the second core gains
+_STREAMS = 8  # rows that the CPU prefetches at once
 _TASKS = 8  # at least so many, that a thread which comes late costs little
 _TASK_CYCLES = 40_000  # blocks are grouped up to this size
 _ROUND_BYTES = 16 << 20  # packed B of one round: it should stay in the last-level cache
@@ -154,11 +155,13 @@ def blocking(
     tile: Tile,
     pack_a: bool,
     pack_b: bool,
+    copied: bool,
     work: float,
 ) -> Blocking:
     """Cut a product of these extents (the tile's m and n) into rounds, blocks and tasks.
 
-    ``work`` is the estimate of cycles for all of it: it decides whether the pool is asked.
+    ``copied`` says that B is packed from contiguous rows, without a transposition; ``work`` is the
+    estimate of cycles for all of it: it decides whether the pool is asked.
     """
     m, n, batch, units = max(1, m), max(1, n), max(1, batch), max(1, up(k, tile.step))
     panel = panel_for(n, tile)
@@ -169,7 +172,7 @@ def blocking(
         per_item = up(n, tile.lanes) * tile.lanes * column_bytes
         round_batch = max(1, min(batch, _ROUND_BYTES // per_item))
     parallel = work >= PARALLEL_CYCLES
-    block_m, block_n = even(m, 128, tile.rows), even(round_n, 1024, panel)
+    block_m, block_n = even(m, 128, tile.rows), even(round_n, 768, panel)
     if tile.rows == 1:
         block_n = even(round_n, 512, panel)
     if parallel:
@@ -180,7 +183,8 @@ def blocking(
     if parallel:
         each = work / (blocks * up(n, round_n) * up(batch, round_batch))
         group = max(1, min(int(_TASK_CYCLES / max(1.0, each)), up(blocks, _TASKS)))
-    pack_units = max(tile.lanes, even(units, 64, tile.lanes))
+    # Copies go best with as many rows as the CPU prefetches; transpositions in whole blocks.
+    pack_units = _STREAMS if copied else even(units, 64, tile.lanes)
     pieces = up(units, pack_units) * round_batch
     streams = tile.rows == 1 and not tile.dot  # B's rows are read once: side by side
     small = block_n * block_k * tile.unit_bytes <= (512 << 10) and not pack_a and not tile.dot
@@ -195,7 +199,7 @@ def blocking(
 def _depth(m: int, units: int, tile: Tile) -> int:
     """Units of a block along k."""
     if tile.rows == 1 and not tile.dot:
-        return 8 if units > 64 else units  # as many rows of B as the CPU prefetches at once
+        return _STREAMS if units > 64 else units
     if tile.dot and m == 1:
         return units
     return even(units, _UNITS, 8) if units > 1.25 * _UNITS else units

@@ -308,7 +308,7 @@ def _cuts(form: Form) -> Blocking:
         + m * n * contraction.dtype_out.itemsize
     )
     work = max(form.cycles, count * traffic / _BYTES_A_CYCLE)
-    return blocking(m, n, k, count, form.tile, form.pack_a, form.pack_b, work)
+    return blocking(m, n, k, count, form.tile, form.pack_a, form.pack_b, problem.b.col == 1, work)
 
 
 def _packs(
