@@ -1,0 +1,1 @@
+"""Optimizers' update rules, without a face: one compiled update of all parameters."""

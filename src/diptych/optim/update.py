@@ -1,0 +1,109 @@
+"""The update of many tensors at once: a rule, traced over all parameters, run as one program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from diptych.core import call, inplace, tape
+from diptych.core.dtypes import float64
+from diptych.core.tensor import Tensor
+from diptych.engine import EagerEvaluator, Update
+from diptych.errors import ArgumentError
+from diptych.ops.select import ASSIGN, constant
+
+Flags = tuple[Any, ...]
+# (parameter, gradient, its slots, the numbers, flags) -> the new parameter and slots, in order
+Formula = Callable[
+    [Tensor, Tensor, tuple[Tensor, ...], tuple[Tensor, ...], Flags], tuple[Tensor, ...]
+]
+Plan = Callable[[Sequence[Tensor], Sequence[float]], None]
+
+_PLANS_LIMIT = 1024
+
+
+class Rule:
+    """One optimizer's update of one parameter, as a pure function.
+
+    ``slots`` names the tensors that it keeps for each parameter, ``numbers`` the run-time numbers
+    (learning rate, bias corrections, ...): operands, so that changing one compiles nothing. What
+    changes the formula itself goes into the flags of the call.
+    """
+
+    __slots__ = ("name", "numbers", "plans", "slots", "update")
+
+    def __init__(
+        self, name: str, slots: tuple[str, ...], numbers: tuple[str, ...], update: Formula
+    ) -> None:
+        self.name = name
+        self.slots = slots
+        self.numbers = numbers
+        self.update = update
+        self.plans: dict[Any, Plan] = {}
+
+    def __repr__(self) -> str:
+        return f"<Rule {self.name}>"
+
+
+def step(
+    rule: Rule,
+    flags: Flags,
+    parameters: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    slots: Sequence[Sequence[Tensor]],
+    numbers: Sequence[float],
+) -> None:
+    """Update all parameters and their slots in place, as one native call.
+
+    ``slots`` holds, for each of the rule's slots, one tensor per parameter; ``numbers`` follow the
+    rule's. Gradients have their parameter's shape. Nothing is recorded. Raises ArgumentError for
+    memory that must not be written.
+    """
+    tensors = [x for row in zip(parameters, *slots, gradients, strict=True) for x in row]
+    key = (flags, *[x.layout for x in tensors])
+    plan = rule.plans.get(key)
+    if plan is None:
+        plan = make_plan(rule, flags, tensors)
+        if len(rule.plans) >= _PLANS_LIMIT:
+            rule.plans.clear()
+        rule.plans[key] = plan
+    for parameter in parameters:
+        if not parameter.buffer.writable:
+            raise ArgumentError(
+                f"{rule.name}: a parameter's memory is read-only (it belongs to a read-only "
+                "array); clone it first"
+            )
+    plan(tensors, numbers)
+
+
+def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:
+    """The program of one update of these tensors: (parameter, its slots, its gradient) in turn."""
+    held = 1 + len(rule.slots)
+    count = len(rule.numbers)
+
+    def one(*given: Tensor) -> Sequence[Tensor]:
+        slots, numbers = given[1:held], given[held + 1 :]
+        return rule.update(given[0], given[held], slots, numbers, flags)
+
+    if not isinstance(call.current, EagerEvaluator):
+        return open_plan(one, held)
+    groups = [tensors[start : start + held + 1] for start in range(0, len(tensors), held + 1)]
+    for group in groups:
+        for target in group[:held]:
+            inplace.refuse_overlap(target, ASSIGN)
+    layouts = [tuple([x.layout for x in group]) for group in groups]
+    return Update(one, layouts, tuple(range(held)), count)
+
+
+def open_plan(one: Callable[..., Sequence[Tensor]], held: int) -> Plan:
+    """The update run operation by operation, where another evaluator is in force."""
+
+    def plan(tensors: Sequence[Tensor], numbers: Sequence[float]) -> None:
+        scalars = [constant(number, float64) for number in numbers]
+        with tape.recording(False):
+            for start in range(0, len(tensors), held + 1):
+                group = tensors[start : start + held + 1]
+                for target, result in zip(group, one(*group, *scalars), strict=False):
+                    inplace.update(target, ASSIGN, (target, result), (target.layout.dtype,))
+
+    return plan

@@ -1,0 +1,89 @@
+"""torch.nn.functional: layers, activations and losses as functions."""
+
+from __future__ import annotations
+
+from diptych.torch.nn.functional.absent import FUNCTIONS as _FUNCTIONS
+from diptych.torch.nn.functional.activations import celu as celu
+from diptych.torch.nn.functional.activations import celu_ as celu_
+from diptych.torch.nn.functional.activations import elu as elu
+from diptych.torch.nn.functional.activations import elu_ as elu_
+from diptych.torch.nn.functional.activations import gelu as gelu
+from diptych.torch.nn.functional.activations import glu as glu
+from diptych.torch.nn.functional.activations import gumbel_softmax as gumbel_softmax
+from diptych.torch.nn.functional.activations import hardshrink as hardshrink
+from diptych.torch.nn.functional.activations import hardsigmoid as hardsigmoid
+from diptych.torch.nn.functional.activations import hardswish as hardswish
+from diptych.torch.nn.functional.activations import hardtanh as hardtanh
+from diptych.torch.nn.functional.activations import hardtanh_ as hardtanh_
+from diptych.torch.nn.functional.activations import leaky_relu as leaky_relu
+from diptych.torch.nn.functional.activations import leaky_relu_ as leaky_relu_
+from diptych.torch.nn.functional.activations import log_softmax as log_softmax
+from diptych.torch.nn.functional.activations import logsigmoid as logsigmoid
+from diptych.torch.nn.functional.activations import mish as mish
+from diptych.torch.nn.functional.activations import prelu as prelu
+from diptych.torch.nn.functional.activations import relu as relu
+from diptych.torch.nn.functional.activations import relu6 as relu6
+from diptych.torch.nn.functional.activations import relu_ as relu_
+from diptych.torch.nn.functional.activations import rrelu as rrelu
+from diptych.torch.nn.functional.activations import rrelu_ as rrelu_
+from diptych.torch.nn.functional.activations import selu as selu
+from diptych.torch.nn.functional.activations import selu_ as selu_
+from diptych.torch.nn.functional.activations import sigmoid as sigmoid
+from diptych.torch.nn.functional.activations import silu as silu
+from diptych.torch.nn.functional.activations import softmax as softmax
+from diptych.torch.nn.functional.activations import softmin as softmin
+from diptych.torch.nn.functional.activations import softplus as softplus
+from diptych.torch.nn.functional.activations import softshrink as softshrink
+from diptych.torch.nn.functional.activations import softsign as softsign
+from diptych.torch.nn.functional.activations import tanh as tanh
+from diptych.torch.nn.functional.activations import tanhshrink as tanhshrink
+from diptych.torch.nn.functional.activations import threshold as threshold
+from diptych.torch.nn.functional.activations import threshold_ as threshold_
+from diptych.torch.nn.functional.affine import bilinear as bilinear
+from diptych.torch.nn.functional.affine import linear as linear
+from diptych.torch.nn.functional.binary import binary_cross_entropy as binary_cross_entropy
+from diptych.torch.nn.functional.binary import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+)
+from diptych.torch.nn.functional.classification import cross_entropy as cross_entropy
+from diptych.torch.nn.functional.classification import multi_margin_loss as multi_margin_loss
+from diptych.torch.nn.functional.classification import (
+    multilabel_margin_loss as multilabel_margin_loss,
+)
+from diptych.torch.nn.functional.classification import (
+    multilabel_soft_margin_loss as multilabel_soft_margin_loss,
+)
+from diptych.torch.nn.functional.classification import nll_loss as nll_loss
+from diptych.torch.nn.functional.embeddings import embedding as embedding
+from diptych.torch.nn.functional.normalizations import layer_norm as layer_norm
+from diptych.torch.nn.functional.normalizations import normalize as normalize
+from diptych.torch.nn.functional.normalizations import rms_norm as rms_norm
+from diptych.torch.nn.functional.padding import pad as pad
+from diptych.torch.nn.functional.regression import cosine_embedding_loss as cosine_embedding_loss
+from diptych.torch.nn.functional.regression import gaussian_nll_loss as gaussian_nll_loss
+from diptych.torch.nn.functional.regression import hinge_embedding_loss as hinge_embedding_loss
+from diptych.torch.nn.functional.regression import huber_loss as huber_loss
+from diptych.torch.nn.functional.regression import kl_div as kl_div
+from diptych.torch.nn.functional.regression import l1_loss as l1_loss
+from diptych.torch.nn.functional.regression import margin_ranking_loss as margin_ranking_loss
+from diptych.torch.nn.functional.regression import mse_loss as mse_loss
+from diptych.torch.nn.functional.regression import poisson_nll_loss as poisson_nll_loss
+from diptych.torch.nn.functional.regression import smooth_l1_loss as smooth_l1_loss
+from diptych.torch.nn.functional.regression import soft_margin_loss as soft_margin_loss
+from diptych.torch.nn.functional.regression import triplet_margin_loss as triplet_margin_loss
+from diptych.torch.nn.functional.regression import (
+    triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
+)
+from diptych.torch.nn.functional.regularization import alpha_dropout as alpha_dropout
+from diptych.torch.nn.functional.regularization import dropout as dropout
+from diptych.torch.nn.functional.regularization import dropout1d as dropout1d
+from diptych.torch.nn.functional.regularization import dropout2d as dropout2d
+from diptych.torch.nn.functional.regularization import dropout3d as dropout3d
+from diptych.torch.nn.functional.regularization import (
+    feature_alpha_dropout as feature_alpha_dropout,
+)
+from diptych.torch.nn.functional.similarity import cosine_similarity as cosine_similarity
+from diptych.torch.nn.functional.similarity import one_hot as one_hot
+from diptych.torch.nn.functional.similarity import pairwise_distance as pairwise_distance
+
+globals().update(_FUNCTIONS)

@@ -1,0 +1,49 @@
+"""Distances and similarities between vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diptych.ops.indexing import one_hot as engine_one_hot
+from diptych.torch.tensor import face
+
+
+def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    """The cosine of the angle between vectors along an axis, their lengths held at or above eps."""
+    x1, x2 = face(x1, "cosine_similarity", "x1", 1), face(x2, "cosine_similarity", "x2", 2)
+    if not (x1.is_floating_point() and x2.is_floating_point()):
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is Long")
+    first = x1.norm(2, dim, keepdim=True).clamp_min(eps)
+    second = x2.norm(2, dim, keepdim=True).clamp_min(eps)
+    return ((x1 / first) * (x2 / second)).sum(dim)
+
+
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
+    """The p-norm of ``x1 - x2 + eps`` along the last axis."""
+    x1, x2 = face(x1, "pairwise_distance", "x1", 1), face(x2, "pairwise_distance", "x2", 2)
+    return (x1 - x2 + eps).norm(p, -1, keepdim=keepdim)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """Class numbers as rows with a one at the number (int64)."""
+    tensor = face(tensor, "one_hot", "tensor")
+    if tensor.layout.dtype.name != "int64":
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor, but got "
+            f"{tensor.type()}"
+        )
+    values = tensor.detach().array()
+    if values.size == 0:
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+    elif int(values.min()) < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    elif num_classes == -1:
+        num_classes = int(values.max()) + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif int(values.max()) >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return engine_one_hot(tensor, num_classes)

@@ -1,0 +1,67 @@
+"""Layers that are not there yet: each raises, naming itself, when it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diptych.torch.nn.modules.module import Module
+
+# reason -> names. The classes exist so that isinstance(module, nn.Conv2d) answers.
+ABSENT: dict[str, tuple[str, ...]] = {
+    "convolutions come with a later issue": (
+        "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
+        "Fold", "Unfold",
+    ),
+    "pooling comes with the convolutions": (
+        "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d",
+        "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+        "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
+        "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
+    ),
+    "normalization over batches and groups comes with the convolutions": (
+        "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "CrossMapLRN2d", "GroupNorm",
+        "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "LocalResponseNorm", "SyncBatchNorm",
+    ),
+    "padding and resampling layers come with the convolutions": (
+        "ChannelShuffle", "CircularPad1d", "CircularPad2d", "CircularPad3d", "ConstantPad1d",
+        "ConstantPad2d", "ConstantPad3d", "PixelShuffle", "PixelUnshuffle", "ReflectionPad1d",
+        "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d", "ReplicationPad2d",
+        "ReplicationPad3d", "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d",
+        "ZeroPad2d", "ZeroPad3d",
+    ),
+    "recurrent layers come with a later issue": (
+        "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
+    ),
+    "attention comes with a later issue": (
+        "MultiheadAttention", "Transformer", "TransformerDecoder", "TransformerDecoderLayer",
+        "TransformerEncoder", "TransformerEncoderLayer",
+    ),
+    "lazy layers come with a later issue; give the layer its sizes": (
+        "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyConv1d", "LazyConv2d",
+        "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d",
+        "LazyInstanceNorm1d", "LazyInstanceNorm2d", "LazyInstanceNorm3d", "LazyLinear",
+    ),
+    "it comes with a later issue": (
+        "AdaptiveLogSoftmaxWithLoss", "CTCLoss", "DataParallel", "EmbeddingBag",
+        "LinearCrossEntropyLoss",
+    ),
+}  # fmt: skip
+
+
+class Absent(Module):
+    """The base of layers that cannot be made yet."""
+
+    reason = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        name = next(
+            cls.__name__ for cls in type(self).__mro__ if cls.__dict__.get("reason") is not None
+        )
+        raise NotImplementedError(f"torch.nn.{name} is not supported yet: {self.reason}")
+
+
+CLASSES: dict[str, type[Absent]] = {
+    name: type(name, (Absent,), {"reason": reason, "__doc__": f"Not supported yet: {reason}."})
+    for reason, names in ABSENT.items()
+    for name in names
+}
