@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from diptych.core import dtypes, inplace
-from diptych.core.operation import Operation, Primitive, Sample, registered
+from diptych.core.operation import NoBatching, Operation, Primitive, Sample, registered
 from diptych.core.tensor import Tensor, copy_array
 from diptych.engine import traced_call
 from diptych.errors import ArgumentError, DTypeError
@@ -214,6 +214,51 @@ def test_in_place_equals_out_of_place(op: Operation, evaluator: str) -> None:
         inplace.update(target, op, given, sample.params)
         assert target.buffer.version == version + 1
         assert close(target, want, 1e-5 if target.layout.dtype.itemsize > 2 else 2e-2, scaled=True)
+
+
+# ---- batching rules
+
+
+def mapped_patterns(count: int) -> Any:
+    """Which operands are mapped, and along which axis: each alone, and all together."""
+    for axis in (0, -1):
+        for position in range(count):
+            yield tuple(axis if k == position else None for k in range(count))
+        if count > 1:
+            yield (axis,) * count
+
+
+@cases(
+    "batching",
+    [op for op in OPERATIONS if not isinstance(op.batch, NoBatching) and op.name != "iota"],
+)
+def test_batching_is_a_call_for_each_slice(op: Operation, reference: str) -> None:
+    for sample in [s for s in samples_of(op) if in_quick_tier(s) and s.operands][:6]:
+        arrays = [np.asarray(operand) for operand in sample.operands]
+        kinds = [dtype_of(array, sample) for array in arrays]
+        for pattern in mapped_patterns(len(arrays)):
+            slices = [
+                [a, np.flip(a)] if axis is not None else [a, a]
+                for a, axis in zip(arrays, pattern, strict=True)
+            ]
+            given, axes = [], []
+            for pair, axis, kind in zip(slices, pattern, kinds, strict=True):
+                array = pair[0] if axis is None else np.stack(pair, axis)
+                given.append(copy_array(array, Tensor, kind))
+                axes.append(None if axis is None else axis % array.ndim)
+            result, places = op.batch(op, tuple(given), tuple(axes), sample.params)
+            results = result if isinstance(result, tuple) else (result,)
+            places = places if isinstance(places, tuple) else (places,)
+            for number in (0, 1):
+                single = [
+                    copy_array(pair[number], Tensor, kind)
+                    for pair, kind in zip(slices, kinds, strict=True)
+                ]
+                wanted = apply(op, single, sample.params)
+                for got, place, want in zip(results, places, wanted, strict=True):
+                    part = np.take(got.values(), number, place)
+                    assert part.shape == want.layout.shape, f"{pattern} {sample.params}"
+                    assert np.allclose(part, want.values(), 1e-5, 1e-6, equal_nan=True), pattern
 
 
 # ---- declarations

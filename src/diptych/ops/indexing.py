@@ -152,6 +152,9 @@ def _pair_batch(
         broadcast_to(x, (extent, *x.layout.shape)) if axis is None else move_axis(x, axis, 0)
         for x, axis in zip(operands, axes, strict=True)
     ]
+    if moved[0].layout.ndim == 1:  # each slice is 0-d, which counts as a row of one
+        moved = [reshape(x, (extent, 1)) for x in moved]
+        return reshape(call.current.apply(op, moved, (1, *params[1:])), (extent,)), 0
     return call.current.apply(op, moved, (params[0] + 1, *params[1:])), 0
 
 
@@ -584,7 +587,7 @@ INDEX_PUT: Primitive = primitive(
 
 def take_along(x: Tensor, index: Tensor, axis: int) -> Tensor:
     """``x`` at one index per element along ``axis``: ``torch.gather``."""
-    return call.current.apply2(TAKE_ALONG, x, index, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply2(TAKE_ALONG, x, index, (axis,))
 
 
 def scatter(x: Tensor, index: Tensor, src: Tensor, axis: int, mode: str = "set") -> Tensor:
@@ -593,7 +596,7 @@ def scatter(x: Tensor, index: Tensor, src: Tensor, axis: int, mode: str = "set")
     ``mode`` says how it meets what is there: "set", "add", "multiply", "min" or "max". ``src`` may
     be larger than ``index``.
     """
-    return call.current.apply(SCATTER, (x, index, src), (axis, mode))  # type: ignore[no-any-return]
+    return call.current.apply(SCATTER, (x, index, src), (axis, mode))
 
 
 def index_select(x: Tensor, index: Tensor, axis: int) -> Tensor:
@@ -601,12 +604,12 @@ def index_select(x: Tensor, index: Tensor, axis: int) -> Tensor:
 
     The axes of ``index``, any number of them, stand where ``axis`` was.
     """
-    return call.current.apply2(INDEX_SELECT, x, index, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply2(INDEX_SELECT, x, index, (axis,))
 
 
 def index_add(x: Tensor, index: Tensor, src: Tensor, axis: int) -> Tensor:
     """``x`` with the slices of ``src`` added where ``index`` names: the adjoint of index_select."""
-    return call.current.apply(INDEX_ADD, (x, index, src), (axis,))  # type: ignore[no-any-return]
+    return call.current.apply(INDEX_ADD, (x, index, src), (axis,))
 
 
 Indices = Sequence["Tensor | None"]
@@ -655,7 +658,7 @@ def index(x: Tensor, indices: Indices) -> Tensor:
     tensors, axes = integer_indices(x.layout, indices)
     if not axes:
         return x
-    return call.current.apply(INDEX, (x, *tensors), (axes,))  # type: ignore[no-any-return]
+    return call.current.apply(INDEX, (x, *tensors), (axes,))
 
 
 def index_put(x: Tensor, indices: Indices, values: Tensor, accumulate: bool = False) -> Tensor:
@@ -678,7 +681,7 @@ def index_put(x: Tensor, indices: Indices, values: Tensor, accumulate: bool = Fa
     if not axes:
         filled = broadcast_to(values, x.layout.shape)
         return add(x, filled) if accumulate else filled
-    return call.current.apply(INDEX_PUT, (x, values, *tensors), (axes, accumulate))  # type: ignore[no-any-return]
+    return call.current.apply(INDEX_PUT, (x, values, *tensors), (axes, accumulate))
 
 
 def take(x: Tensor, index_: Tensor) -> Tensor:

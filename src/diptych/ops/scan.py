@@ -17,7 +17,7 @@ from diptych.ops.arithmetic import add, conj, div, mul, neg, sub
 from diptych.ops.comparison import eq, gt, logical_and
 from diptych.ops.families import draw, hooks, primitive
 from diptych.ops.indexing import scatter, zeros
-from diptych.ops.movement import flip
+from diptych.ops.movement import flip, reshape
 from diptych.ops.select import cast, real, where
 from diptych.ops.transcendental import exp, log
 
@@ -35,7 +35,14 @@ def along_axis_batch(
 ) -> tuple[Any, int]:
     """Batch an operation along one axis (its first parameter): the mapped axis goes first."""
     x = hooks.move_axis(operands[0], axes[0] or 0, 0)
-    return call.current.apply1(op, x, (params[0] + 1, *params[1:])), 0
+    if x.layout.ndim > 1:
+        return call.current.apply1(op, x, (params[0] + 1, *params[1:])), 0
+    # Each slice is 0-d, which counts as a row of one.
+    extent = x.layout.shape[0]
+    result = call.current.apply1(op, reshape(x, (extent, 1)), (1, *params[1:]))
+    if isinstance(result, tuple):
+        return tuple([reshape(part, (extent,)) for part in result]), 0
+    return reshape(result, (extent,)), 0
 
 
 def axis_samples(
@@ -212,24 +219,24 @@ CUMMIN = _running("cummin", np.minimum)
 
 def cumsum(x: Tensor, axis: int, dtype: DType | None = None) -> Tensor:
     """The running sum along ``axis``, in ``dtype`` (the tensor's own unless given)."""
-    return call.current.apply1(CUMSUM, x, (axis, dtype or x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(CUMSUM, x, (axis, dtype or x.layout.dtype))
 
 
 def cumprod(x: Tensor, axis: int, dtype: DType | None = None) -> Tensor:
     """The running product along ``axis``."""
-    return call.current.apply1(CUMPROD, x, (axis, dtype or x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(CUMPROD, x, (axis, dtype or x.layout.dtype))
 
 
 def logcumsumexp(x: Tensor, axis: int) -> Tensor:
     """The logarithm of the running sum of exponentials along ``axis``."""
-    return call.current.apply1(LOGCUMSUMEXP, x, (axis, x.layout.dtype))  # type: ignore[no-any-return]
+    return call.current.apply1(LOGCUMSUMEXP, x, (axis, x.layout.dtype))
 
 
 def cummax(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """The running maximum along ``axis`` and its latest position; NaN stays once it came."""
-    return call.current.apply1(CUMMAX, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(CUMMAX, x, (axis,))
 
 
 def cummin(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """The running minimum along ``axis`` and its latest position; NaN stays once it came."""
-    return call.current.apply1(CUMMIN, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(CUMMIN, x, (axis,))

@@ -98,7 +98,7 @@ def _topk_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ..
     place = layouts[0]
     _require_order(place, axis, "topk")
     extent = place.shape[axis] if place.ndim else 1
-    if not 0 <= k <= extent:
+    if not (0 <= k <= extent and (place.ndim or k == 1)):
         raise ArgumentError(
             f"selected index k out of range: topk got k={k} for dimension {axis} of size {extent}",
             op="topk", argument="k", got=k,
@@ -125,6 +125,7 @@ TOPK = primitive(
     errors=lambda: [
         *_errors("topk", 1, True)(),
         BadCall((np.ones(3, np.float32),), ArgumentError, "k out of range", (0, 4, True)),
+        BadCall((np.float32(1),), ArgumentError, "k out of range", (0, 0, True)),
     ],
 )  # fmt: skip
 
@@ -277,7 +278,7 @@ SEARCHSORTED = primitive(
 
 def sort(x: Tensor, axis: int, descending: bool = False) -> tuple[Tensor, Tensor]:
     """Sorted values along ``axis`` and where they stood; stable; NaN counts as the greatest."""
-    return call.current.apply1(SORT, x, (axis, descending))  # type: ignore[no-any-return]
+    return call.current.apply1(SORT, x, (axis, descending))
 
 
 def argsort(x: Tensor, axis: int, descending: bool = False) -> Tensor:
@@ -287,27 +288,27 @@ def argsort(x: Tensor, axis: int, descending: bool = False) -> Tensor:
 
 def topk(x: Tensor, k: int, axis: int, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The ``k`` greatest (or least) elements along ``axis`` in order, and where they stood."""
-    return call.current.apply1(TOPK, x, (axis, k, largest))  # type: ignore[no-any-return]
+    return call.current.apply1(TOPK, x, (axis, k, largest))
 
 
 def kthvalue(x: Tensor, k: int, axis: int) -> tuple[Tensor, Tensor]:
     """The ``k``-th least element along ``axis`` (the first is 1) and where it stood."""
-    return call.current.apply1(KTHVALUE, x, (axis, k))  # type: ignore[no-any-return]
+    return call.current.apply1(KTHVALUE, x, (axis, k))
 
 
 def median(x: Tensor, axis: int, ignore_nan: bool = False) -> tuple[Tensor, Tensor]:
     """The (lower) median along ``axis`` and where it stood."""
-    return call.current.apply1(MEDIAN, x, (axis, ignore_nan))  # type: ignore[no-any-return]
+    return call.current.apply1(MEDIAN, x, (axis, ignore_nan))
 
 
 def mode(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     """The most frequent element along ``axis``, the smallest of several, and its last position."""
-    return call.current.apply1(MODE, x, (axis,))  # type: ignore[no-any-return]
+    return call.current.apply1(MODE, x, (axis,))
 
 
 def searchsorted(edges: Tensor, values: Tensor, right: bool = False) -> Tensor:
     """Where each value would go in the sorted ``edges``: one row, or one for each row of values."""
-    return call.current.apply2(SEARCHSORTED, edges, values, (right,))  # type: ignore[no-any-return]
+    return call.current.apply2(SEARCHSORTED, edges, values, (right,))
 
 
 # ---- results whose size depends on the values: not while tracing, and off the tape
