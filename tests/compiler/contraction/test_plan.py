@@ -117,6 +117,31 @@ def test_many_batch_items_in_rounds(monkeypatch):
     np.testing.assert_allclose(c, a @ b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("layouts", ["rrr", "rcr", "ccr", "rrs"])
+@pytest.mark.parametrize("names", [FLOATS[0], FLOATS[2]], ids=["float32", "bfloat16"])
+def test_long_sums_in_rounds(names, layouts, monkeypatch):
+    """Not even one panel of all of k may be packed at once, where C can hold partial sums."""
+    monkeypatch.setattr("diptych.compiler.contraction.blocking._ROUND_BYTES", 30_000)
+    rng = np.random.default_rng(7)
+    a = store_as(rng.standard_normal((200, 2100)), names[0])
+    b = store_as(rng.standard_normal((2100, 70)), names[1])
+    check(Contraction(*names), a, b, layouts, TARGETS["avx512"])
+
+
+def test_scratch_is_bounded_for_long_sums():
+    strides = Strided(1, 400), Strided(500, 1), Strided(500, 1)
+    _, desc = plan(SINGLE, 400, 500, LARGEST - 1, *strides, target=TARGETS["avx512"])
+    assert 0 < desc[Slot.SHARED_BYTES] <= 32 << 20
+    assert desc[Slot.PRIVATE_BYTES] <= 4 << 20
+
+
+def test_complex_is_refused_by_name():
+    contraction = Contraction(dtypes.complex64, dtypes.complex64, dtypes.complex64)
+    strides = Strided(1, 1), Strided(1, 1), Strided(1, 1)
+    with pytest.raises(NotImplementedError, match="complex64"):
+        plan(contraction, 1, 1, 1, *strides, target=TARGETS["generic"])
+
+
 def test_a_broadcast_right_side_joins_the_rows():
     for order in ((0, 1), (1, 0)):
         batch, a, c = [[pair[i] for i in order] for pair in ((3, 5), (160, 32), (640, 128))]

@@ -88,6 +88,7 @@ class Blocking:
     block_k: int
     round_batch: int
     round_n: int
+    round_k: int
     columns_first: bool
     parallel: bool
     group: int
@@ -156,17 +157,23 @@ def blocking(
     pack_a: bool,
     pack_b: bool,
     copied: bool,
+    in_c: bool,
     work: float,
 ) -> Blocking:
     """Cut a product of these extents (the tile's m and n) into rounds, blocks and tasks.
 
-    ``copied`` says that B is packed from contiguous rows, without a transposition; ``work`` is the
-    estimate of cycles for all of it: it decides whether the pool is asked.
+    ``copied`` says that B is packed from contiguous rows, without a transposition; ``in_c`` that
+    partial sums may wait in C; ``work`` is the estimate of cycles for all of it, which decides
+    whether the pool is asked.
     """
     m, n, batch, units = max(1, m), max(1, n), max(1, batch), max(1, up(k, tile.step))
     panel = panel_for(n, tile)
-    column_bytes = units * tile.unit_bytes
-    round_n, round_batch = n, batch
+    block_k = _depth(m, units, tile)
+    round_n, round_batch, round_k = n, batch, units
+    if pack_b and in_c:  # very long sums: not even one panel need be packed at once
+        most = _ROUND_BYTES // (panel * tile.unit_bytes * block_k)
+        round_k = min(units, block_k * max(1, most))
+    column_bytes = round_k * tile.unit_bytes
     if pack_b:
         round_n = even(n, max(panel, _ROUND_BYTES // column_bytes), panel)
         per_item = up(n, tile.lanes) * tile.lanes * column_bytes
@@ -177,7 +184,6 @@ def blocking(
         block_n = even(round_n, 512, panel)
     if parallel:
         block_m, block_n = _enough_blocks(m, round_n, round_batch, tile, panel, block_m, block_n)
-    block_k = _depth(m, units, tile)
     blocks = up(m, block_m) * up(round_n, block_n) * round_batch
     group = max(1, blocks)
     if parallel:
@@ -185,12 +191,12 @@ def blocking(
         group = max(1, min(int(_TASK_CYCLES / max(1.0, each)), up(blocks, _TASKS)))
     # Copies go best with as many rows as the CPU prefetches; transpositions in whole blocks.
     pack_units = _STREAMS if copied else even(units, 64, tile.lanes)
-    pieces = up(units, pack_units) * round_batch
+    pieces = up(round_k, pack_units) * round_batch
     streams = tile.rows == 1 and not tile.dot  # B's rows are read once: side by side
     small = block_n * block_k * tile.unit_bytes <= (512 << 10) and not pack_a and not tile.dot
     return Blocking(
         pack_a=pack_a, pack_b=pack_b, panel=panel, block_m=block_m, block_n=block_n,
-        block_k=block_k, round_batch=round_batch, round_n=round_n,
+        block_k=block_k, round_batch=round_batch, round_n=round_n, round_k=round_k,
         columns_first=streams or small, parallel=parallel, group=group,
         pack_group=max(1, up(pieces, 16)) if parallel else max(1, pieces), pack_units=pack_units,
     )  # fmt: skip

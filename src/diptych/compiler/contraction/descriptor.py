@@ -38,8 +38,9 @@ class Slot(IntEnum):
     BLOCK_M = auto()  # rows and columns of a task's block of C, units of a block along k
     BLOCK_N = auto()
     BLOCK_K = auto()
-    ROUND_BATCH = auto()  # batch items and columns whose B is packed at once
+    ROUND_BATCH = auto()  # batch items, columns and units of k whose B is packed at once
     ROUND_N = auto()
+    ROUND_K = auto()
     COLUMNS_FIRST = auto()  # the inner tile loop walks columns (1) or rows (0)
     PARALLEL = auto()  # whether tasks go to the thread pool
     GROUP = auto()  # blocks per task

@@ -1,6 +1,6 @@
 """The contraction kernel around the register tile: rounds, packing, tasks and blocks.
 
-    for each round (a range of batch items, a range of columns):
+    for each round (a range of batch items, of columns, of k):
         pack B's part of the round, in parallel           -- if B is packed
         for each block of C in the round, in parallel:    -- batch item x rows x columns
             for each block along k:
@@ -38,10 +38,12 @@ class Context(IntEnum):
     PTRS = auto()
     SHARED = auto()  # packed B
     CALLER = auto()  # scratch of the calling thread's worker
-    BATCH = auto()  # the round: first item, items, first column, columns
+    BATCH = auto()  # the round: first item, items, first column, columns, first unit, units
     ITEMS = auto()
     COLUMN = auto()
     COLUMNS = auto()
+    DEPTH = auto()
+    DEPTHS = auto()
     WORDS = auto()
 
 
@@ -105,19 +107,28 @@ class DriverWriter:
                 width = f.minimum(f.sub(columns, across.index), round_columns)
                 words.put(Context.COLUMN, across.index)
                 words.put(Context.COLUMNS, width)
-                if not self.tile.dot:
-                    self._dispatch_packing(f, d, items, context)
-                blocks = f.mul(
-                    self._divide_up(f, d[Slot.M], d[Slot.BLOCK_M]),
-                    self._divide_up(f, width, d[Slot.BLOCK_N]),
-                )
-                self._dispatch(f, d, f.mul(items, blocks), d[Slot.GROUP], "block_task", context)
+                units, round_units = d[Slot.UNITS], d[Slot.ROUND_K]
+                # Without any k the blocks still store: the loop runs at least once.
+                with f.loop(0, f.maximum(units, 1), round_units, runs=True) as depth:
+                    words.put(Context.DEPTH, depth.index)
+                    depths = f.minimum(f.sub(units, depth.index), round_units)
+                    words.put(Context.DEPTHS, depths)
+                    self._round(f, d, context, items, width, depths)
         f.ret()
 
-    def _dispatch_packing(self, f: Function, d: Descriptor, items: Value, context: Value) -> None:
-        with f.when(f.compare("ne", d[Slot.PACK_B], 0)):
-            pieces = f.mul(items, self._divide_up(f, d[Slot.UNITS], d[Slot.PACK_UNITS]))
-            self._dispatch(f, d, pieces, d[Slot.PACK_GROUP], "pack_task", context)
+    def _round(
+        self, f: Function, d: Descriptor, context: Value, items: Value, width: Value, depths: Value
+    ) -> None:
+        """Pack B's part of a round, then compute its blocks."""
+        if not self.tile.dot:
+            with f.when(f.compare("ne", d[Slot.PACK_B], 0)):
+                pieces = f.mul(items, self._divide_up(f, depths, d[Slot.PACK_UNITS]))
+                self._dispatch(f, d, pieces, d[Slot.PACK_GROUP], "pack_task", context)
+        blocks = f.mul(
+            self._divide_up(f, d[Slot.M], d[Slot.BLOCK_M]),
+            self._divide_up(f, width, d[Slot.BLOCK_N]),
+        )
+        self._dispatch(f, d, f.mul(items, blocks), d[Slot.GROUP], "block_task", context)
 
     def _scratch(self, f: Function, d: Descriptor, words: Frame) -> None:
         """Room for packed B and, behind it, for what tasks keep when they run on this thread."""
@@ -192,7 +203,8 @@ class DriverWriter:
     def _pack_task(self) -> None:
         """Pieces of B's packing: (batch item, range of k), all panels of the round."""
         f, words, d = self._task("pack_task")
-        chunks = self._divide_up(f, d[Slot.UNITS], d[Slot.PACK_UNITS])
+        depths = words.load(Context.DEPTHS)
+        chunks = self._divide_up(f, depths, d[Slot.PACK_UNITS])
         pieces = f.mul(words.load(Context.ITEMS), chunks)
         first = f.mul(f.parameters[1], d[Slot.PACK_GROUP])
         last = f.minimum(f.add(first, d[Slot.PACK_GROUP]), pieces)
@@ -202,8 +214,8 @@ class DriverWriter:
         with f.loop(first, last) as loop:
             item, chunk = f.binary("udiv", loop.index, chunks), f.binary("urem", loop.index, chunks)
             start = f.mul(chunk, d[Slot.PACK_UNITS])
-            units = f.minimum(f.sub(d[Slot.UNITS], start), d[Slot.PACK_UNITS])
-            k = f.mul(start, self.tile.step)
+            units = f.minimum(f.sub(depths, start), d[Slot.PACK_UNITS])
+            k = f.mul(f.add(start, words.load(Context.DEPTH)), self.tile.step)
             elements = f.minimum(f.sub(d[Slot.K], k), f.mul(units, self.tile.step))
             indices = self._batch_indices(f, d, f.add(item, words.load(Context.BATCH)))
             origin = self._batch_offset(f, d, Slot.B_BATCH, indices)
@@ -213,7 +225,7 @@ class DriverWriter:
             base = self._packed_b(f, words, d, item)
             with f.loop(0, width, panel) as panels:
                 pitch = self._panel_width(f, f.minimum(f.sub(width, panels.index), panel))
-                at = f.add(f.mul(panels.index, d[Slot.UNITS]), f.mul(start, pitch))
+                at = f.add(f.mul(panels.index, depths), f.mul(start, pitch))
                 target = f.offset(base, f.mul(at, self.unit), "i8")
                 with f.loop(0, pitch, self.tile.lanes) as group:
                     column = f.add(panels.index, group.index)
@@ -231,7 +243,7 @@ class DriverWriter:
     def _packed_b(self, f: Function, words: Frame, d: Descriptor, item: Value) -> Value:
         """Where the round's ``item`` starts in packed B."""
         pitch = self._panel_width(f, words.load(Context.COLUMNS))
-        size = f.mul(f.mul(pitch, d[Slot.UNITS]), self.unit)
+        size = f.mul(f.mul(pitch, words.load(Context.DEPTHS)), self.unit)
         return f.offset(words.load_pointer(Context.SHARED), f.mul(item, size), "i8")
 
     def _block_task(self) -> None:
@@ -342,10 +354,11 @@ class DriverWriter:
                                             f.mul(d[Slot.A_ROW], size)))  # fmt: skip
         frame.put(FrameWord.A_STEP, f.select(pack_a, constant("i64", self.unit * self.tile.a_width),
                                              f.mul(d[Slot.A_COL], size * step)))  # fmt: skip
-        # k = 0 still stores zeros through the epilogue: the loop runs at least once.
-        with f.loop(0, f.maximum(units, 1), d[Slot.BLOCK_K], runs=True) as loop:
+        start = words.load(Context.DEPTH)
+        end = f.add(start, words.load(Context.DEPTHS))
+        with f.loop(start, end, d[Slot.BLOCK_K], runs=True) as loop:
             k = loop.index
-            count = f.minimum(f.sub(units, k), d[Slot.BLOCK_K])
+            count = f.minimum(f.sub(end, k), d[Slot.BLOCK_K])
             at = f.mul(f.mul(k, d[Slot.A_COL]), size * step)
             source = f.offset(a, at, "i8")
             left = f.minimum(f.sub(elements, f.mul(k, step)), f.mul(count, step))
@@ -421,8 +434,9 @@ class DriverWriter:
         b = f.select(pack_b, self._packed_b(f, words, d, item), direct)
         # Column j of B: packed, its panel's place; else a step along the row.
         b_col = f.mul(d[Slot.B_COL], self.b_bytes)
-        b_column = f.select(pack_b, f.mul(d[Slot.UNITS], unit), b_col)
-        b_k = f.select(pack_b, f.mul(k, unit), constant("i64", 0))
+        b_column = f.select(pack_b, f.mul(words.load(Context.DEPTHS), unit), b_col)
+        b_k = f.mul(f.sub(k, words.load(Context.DEPTH)), unit)
+        b_k = f.select(pack_b, b_k, constant("i64", 0))
         b_row = b_col if tile.dot else f.mul(d[Slot.B_ROW], self.b_bytes)
         down = f.binary("udiv", f.add(rows, tile.rows - 1), constant("i64", tile.rows))
         over = self._divide_up(f, columns, panel)

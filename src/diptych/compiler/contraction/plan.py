@@ -143,6 +143,9 @@ def naive_descriptor(problem: Problem) -> list[int]:
 
 def _check(contraction: Contraction, problem: Problem) -> None:
     """Refuse what the kernel's arithmetic cannot hold."""
+    for dtype in (contraction.dtype_a, contraction.dtype_b, contraction.dtype_out):
+        if dtype.is_complex:
+            raise NotImplementedError(f"contraction of {dtype.name}")
     extents = {"m": problem.m, "n": problem.n, "k": problem.k}
     extents |= {f"batch[{i}]": extent for i, extent in enumerate(problem.batch)}
     for name, extent in extents.items():
@@ -308,7 +311,18 @@ def _cuts(form: Form) -> Blocking:
         + m * n * contraction.dtype_out.itemsize
     )
     work = max(form.cycles, count * traffic / _BYTES_A_CYCLE)
-    return blocking(m, n, k, count, form.tile, form.pack_a, form.pack_b, problem.b.col == 1, work)
+    return blocking(
+        m,
+        n,
+        k,
+        count,
+        form.tile,
+        form.pack_a,
+        form.pack_b,
+        problem.b.col == 1,
+        _sums_in_c(form),
+        work,
+    )
 
 
 def _packs(
@@ -374,6 +388,7 @@ def _descriptor(form: Form, cuts: Blocking) -> list[int]:
     d[Slot.PANEL] = cuts.panel
     d[Slot.BLOCK_M], d[Slot.BLOCK_N], d[Slot.BLOCK_K] = cuts.block_m, cuts.block_n, cuts.block_k
     d[Slot.ROUND_BATCH], d[Slot.ROUND_N] = cuts.round_batch, max(1, cuts.round_n)
+    d[Slot.ROUND_K] = cuts.round_k
     d[Slot.COLUMNS_FIRST], d[Slot.PARALLEL] = int(cuts.columns_first), int(cuts.parallel)
     d[Slot.GROUP], d[Slot.PACK_GROUP] = cuts.group, cuts.pack_group
     d[Slot.PACK_UNITS] = cuts.pack_units
@@ -385,21 +400,23 @@ def _descriptor(form: Form, cuts: Blocking) -> list[int]:
     return d
 
 
+def _sums_in_c(form: Form) -> bool:
+    """Whether C itself can hold partial sums between blocks along k."""
+    same = form.contraction.dtype_out is form.contraction.accumulator
+    return same and form.store is not Store.STRIDED
+
+
 def _rooms(form: Form, cuts: Blocking, units: int) -> tuple[int, int, int]:
     """Bytes of packed B and of a task's own room; where partial sums start in it (-1: in C)."""
     tile, unit = form.tile, form.tile.unit_bytes
     pitch = up(cuts.round_n, tile.lanes) * tile.lanes
-    shared = cuts.round_batch * pitch * units * unit if cuts.pack_b else 0
+    shared = cuts.round_batch * pitch * cuts.round_k * unit if cuts.pack_b else 0
     packed_a = 0
     if cuts.pack_a:
         packed_a = (
             up(cuts.block_m, tile.rows) * tile.a_width * min(cuts.block_k, max(1, units)) * unit
         )
-    in_c = (
-        form.contraction.dtype_out is form.contraction.accumulator
-        and form.store is not Store.STRIDED
-    )
-    if in_c or cuts.block_k >= units:
+    if _sums_in_c(form) or cuts.block_k >= units:
         return up(shared, 64) * 64, up(packed_a, 64) * 64, -1
     offset = up(packed_a, 64) * 64
     partial = cuts.block_m * cuts.block_n * form.contraction.accumulator.itemsize
