@@ -60,10 +60,6 @@ def pointwise(shape: Sequence[int], strides: Sequence[Sequence[int]], outputs: i
     extents, moved = merged
     if not extents:
         extents, moved = [1], [[1] for _ in strides]
-    if len(extents) > 1 and extents[-1] < 8 and extents[-2] >= 8 * extents[-1]:
-        # A very short inner axis: step through the longer one instead.
-        extents[-2:] = extents[:-3:-1]
-        moved = [[*s[:-2], s[-1], s[-2]] for s in moved]
     return _layout(extents, moved)
 
 
@@ -194,17 +190,22 @@ def _row_tasks(nest: RowNest, layout: Layout) -> list[int]:
     each = cost(nest)
     if count == 0 or (length + 4) * count * each <= DIRECT_WORK:
         return [1, count, max(1, length), 1]
-    if nest.pointwise and Access.STRIDED in layout.accesses and length > TILE:
+    if nest.pointwise and Access.STRIDED in layout.accesses and length > TILE and count >= 16:
         # A strided operand often runs along the rows: in tiles its cache lines are used whole.
-        chunks, per_task = _up(length, TILE), min(count, max(1, TASK_WORK * 4 // (TILE * each)))
-        return [_up(count, per_task) * chunks, per_task, TILE, chunks]
+        # Lines a multiple of 2 KB apart share few places in the cache: fewer of them at a time.
+        apart = [
+            s[-1] * o.dtype.itemsize for s, o in zip(layout.strides, nest.operands, strict=True)
+        ]
+        tile = TILE // 8 if any(a % 2048 == 0 for a in apart if a) else TILE
+        chunks, per_task = _up(length, tile), min(count, TILE)
+        return [_up(count, per_task) * chunks, per_task, tile, chunks]
     if nest.pointwise:
         grain = max(PIECE, TASK_WORK // each)
         if length > 2 * grain:
             chunk = _up(_up(length, _up(length, grain)), PIECE) * PIECE
             chunks = _up(length, chunk)
             return [count * chunks, 1, chunk, chunks]
-    elif count < SPLIT_ROWS and length >= 4 * SPLIT_CHUNK:
+    elif length >= 4 * SPLIT_CHUNK and (count < SPLIT_ROWS or length >= 1 << 30):
         chunk = max(SPLIT_CHUNK, _up(_up(length, MAX_SPLITS), PIECE) * PIECE)
         return [1, count, chunk, _up(length, chunk)]
     per_task = max(1, TASK_WORK // ((length + 4) * each))

@@ -367,3 +367,20 @@ def test_stores_past_the_caches(monkeypatch: pytest.MonkeyPatch, start: int) -> 
     np.testing.assert_array_equal(flags[second : second + size], values < 0)
     assert not room[:first].any() and not room[first + size :].any()
     assert not flags[:second].any() and not flags[second + size :].any()
+
+
+@pytest.mark.parametrize("shape", [(40, 600), (64, 1024), (20, 300)])
+def test_transposed_in_tiles(small_tasks: None, shape: tuple[int, int]) -> None:
+    """An input that runs along the rows, worked on tile by tile."""
+    rows, length = shape
+    layout = layouts.pointwise(shape, [(1, rows), (length, 1)])
+    kinds = tuple(Operand(float32, access) for access in layout.accesses)
+    assert layout.accesses[0] is Access.STRIDED
+    nest = RowNest(kinds[:1], kinds[1:], (Stage(stores=(Store(0, Load(0, float32)),)),))
+    tasks, _, chunk, chunks, *_ = layouts.descriptor(nest, layout)
+    assert tasks >= chunks == -(-length // chunk)
+    assert chunks > 1
+    values = np.arange(rows * length, dtype=np.float32)
+    ((mine, plain),) = both(nest, layout, [values, np.zeros_like(values)])
+    np.testing.assert_array_equal(mine, plain)
+    np.testing.assert_array_equal(mine.reshape(shape), values.reshape(length, rows).T)

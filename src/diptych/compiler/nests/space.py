@@ -147,12 +147,31 @@ class Space:
     ) -> Value:
         w, type_ = self.w, vector(lanes, memory_type(dtype))
         if self.nest.operands[operand].access is Access.STRIDED and lanes > 1:
-            stored = w.gather(type_, self._address(operand, self.positions(index, lanes)), mask)
+            if mask is None:
+                stored = self._collect(operand, type_, index, lanes)
+            else:
+                stored = w.gather(type_, self._address(operand, self.positions(index, lanes)), mask)
         elif mask is None or lanes == 1:
             stored = w.load(type_, self._address(operand, index))
         else:
             stored = w.masked_load(type_, self._address(operand, index), mask)
         return widen(w, self.target, dtype, stored)
+
+    def _lane_addresses(self, operand: int, index: Value, lanes: int) -> list[Value]:
+        """The addresses of the lanes of a strided operand."""
+        w, type_ = self.w, memory_type(self.nest.operands[operand].dtype)
+        pointers = [self._address(operand, index)]
+        for _ in range(1, lanes):
+            pointers.append(w.offset(pointers[-1], self.inner_strides[operand], type_))
+        return pointers
+
+    def _collect(self, operand: int, type_: str, index: Value, lanes: int) -> Value:
+        """Load strided lanes one by one: on the chips we know quicker than their gathers."""
+        w, made = self.w, Value("poison", type_)
+        element = memory_type(self.nest.operands[operand].dtype)
+        for lane, pointer in enumerate(self._lane_addresses(operand, index, lanes)):
+            made = w.insert(made, w.load(element, pointer), lane)
+        return made
 
     def address(self, output: int, index: Value) -> Value:
         """Where an output's element lies."""
@@ -171,7 +190,10 @@ class Space:
         w, operand = self.w, len(self.nest.inputs) + output
         described: Operand = self.nest.operands[operand]
         bits = narrow(w, self.target, described.dtype, value)
-        if described.access is Access.STRIDED and lanes > 1:
+        if described.access is Access.STRIDED and lanes > 1 and mask is None:
+            for lane, pointer in enumerate(self._lane_addresses(operand, index, lanes)):
+                w.store(w.extract(bits, lane), pointer)
+        elif described.access is Access.STRIDED and lanes > 1:
             w.scatter(bits, self._address(operand, self.positions(index, lanes)), mask)
         elif mask is None and streaming:
             size = lanes * described.dtype.itemsize

@@ -8,13 +8,15 @@ from diptych.compiler.nests.conversion import memory_type
 from diptych.compiler.nests.reductions import State
 from diptych.compiler.nests.space import Space
 from diptych.loops.expression import Apply, Expression, walk
-from diptych.loops.nest import Reduce, RowNest, Stage
+from diptych.loops.nest import Access, Reduce, RowNest, Stage
 
 SUM_BLOCK = 64  # unrolled steps after which running sums are set aside, for accuracy
 
 
 def unroll_for(nest: RowNest, stage: Stage) -> int:
     """How many vectors one step works on: fewer the longer the expression."""
+    if any(operand.access is Access.STRIDED for operand in nest.operands):
+        return 2  # lanes are loaded one by one, and tiles are narrow
     roots = [r.value for r in stage.reduces] + [s.value for s in stage.stores]
     weight = sum(_WEIGHTS.get(n.op, 1) for n in walk(roots) if isinstance(n, Apply))
     return 4 if weight <= 6 else 2 if weight <= 40 else 1
