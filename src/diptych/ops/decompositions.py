@@ -23,6 +23,7 @@ from diptych.ops.linalg import (
     hermitian_samples,
     lapack,
     matrices,
+    matrix_batch,
     off_diagonal,
     require_matrices,
     row,
@@ -70,7 +71,8 @@ def _eigh_vjp(ctx: Any, ct_values: Any, ct_vectors: Any) -> Any:
 
 
 EIGH = primitive(
-    "eigh", "host", infer=_eigh_infer, vjp=_eigh_vjp, saves="o", tolerance=TOLERANCE,
+    "eigh", "host", infer=_eigh_infer, vjp=_eigh_vjp, saves="o",
+    tolerance=TOLERANCE, batch=matrix_batch,
     reference=lapack("eigh", "it did not converge", lambda x: tuple(np.linalg.eigh(x))),
     samples=hermitian_samples(), errors=lambda: square_errors("eigh"),
 )  # fmt: skip
@@ -82,7 +84,8 @@ def _eigvalsh_vjp(ctx: Any, ct: Any) -> Any:
 
 
 EIGVALSH = primitive(
-    "eigvalsh", "host", infer=_eigvalsh_infer, vjp=_eigvalsh_vjp, saves="0", tolerance=TOLERANCE,
+    "eigvalsh", "host", infer=_eigvalsh_infer, vjp=_eigvalsh_vjp, saves="0",
+    tolerance=TOLERANCE, batch=matrix_batch,
     reference=lapack("eigvalsh", "it did not converge", np.linalg.eigvalsh),
     samples=hermitian_samples(), errors=lambda: square_errors("eigh"),
 )  # fmt: skip
@@ -96,7 +99,8 @@ def _eig_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...
 
 
 EIG = primitive(
-    "eig", "host", infer=_eig_infer, tolerance=TOLERANCE, samples=square_samples(),
+    "eig", "host", infer=_eig_infer,
+    tolerance=TOLERANCE, batch=matrix_batch, samples=square_samples(),
     vjp=NotDifferentiable("eig: no gradient rule is written yet"),
     reference=lapack("eig", "it did not converge", lambda x: tuple(np.linalg.eig(x))),
     errors=lambda: square_errors("eig"),
@@ -160,7 +164,8 @@ SVD = primitive(
     "svd", "host", params=("full_matrices",), infer=_svd_infer, vjp=_svd_vjp, saves="o",
     reference=lapack("svd", "it did not converge", lambda x, full: tuple(np.linalg.svd(x, full))),
     samples=lambda: [Sample((array,), (False,)) for array in _rectangles()],
-    errors=lambda: square_errors("svd", False, square=False), tolerance=TOLERANCE,
+    errors=lambda: square_errors("svd", False, square=False),
+    tolerance=TOLERANCE, batch=matrix_batch,
 )  # fmt: skip
 
 
@@ -174,7 +179,8 @@ def _svdvals_vjp(ctx: Any, ct: Any) -> Any:
 
 
 SVDVALS = primitive(
-    "svdvals", "host", infer=_svdvals_infer, vjp=_svdvals_vjp, saves="0", tolerance=TOLERANCE,
+    "svdvals", "host", infer=_svdvals_infer, vjp=_svdvals_vjp, saves="0",
+    tolerance=TOLERANCE, batch=matrix_batch,
     reference=lapack(
         "svdvals", "it did not converge", lambda x: np.linalg.svd(x, compute_uv=False)
     ),
@@ -234,7 +240,8 @@ QR = primitive(
         lambda x, complete: tuple(np.linalg.qr(x, "complete" if complete else "reduced")),
     ),
     samples=lambda: [Sample((array,), (False,)) for array in _rectangles()],
-    errors=lambda: square_errors("qr", False, square=False), tolerance=TOLERANCE,
+    errors=lambda: square_errors("qr", False, square=False),
+    tolerance=TOLERANCE, batch=matrix_batch,
 )  # fmt: skip
 
 
@@ -306,37 +313,37 @@ VECTOR_NORM = Composite(
 
 def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
     """Ascending eigenvalues and the eigenvectors (columns); the lower triangle is read."""
-    return call.current.apply1(EIGH, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(EIGH, x, ())
 
 
 def eigvalsh(x: Tensor) -> Tensor:
     """Ascending eigenvalues of Hermitian matrices; the lower triangle is read."""
-    return call.current.apply1(EIGVALSH, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(EIGVALSH, x, ())
 
 
 def eig(x: Tensor) -> tuple[Tensor, Tensor]:
     """Complex eigenvalues and eigenvectors (columns) of any square matrices."""
-    return call.current.apply1(EIG, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(EIG, x, ())
 
 
 def svd(x: Tensor, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """U, descending singular values, and V^H."""
-    return call.current.apply1(SVD, x, (full_matrices,))  # type: ignore[no-any-return]
+    return call.current.apply1(SVD, x, (full_matrices,))
 
 
 def svdvals(x: Tensor) -> Tensor:
     """Descending singular values."""
-    return call.current.apply1(SVDVALS, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(SVDVALS, x, ())
 
 
 def qr(x: Tensor, complete: bool = False) -> tuple[Tensor, Tensor]:
     """Q with orthonormal columns and upper triangular R; ``complete`` makes Q square."""
-    return call.current.apply1(QR, x, (complete,))  # type: ignore[no-any-return]
+    return call.current.apply1(QR, x, (complete,))
 
 
 def vector_norm(x: Tensor, order: float, axes: Shape) -> Tensor:
     """(sum |x|^order)^(1/order) over ``axes``; 0 counts the nonzero, inf and -inf take extrema."""
-    return call.current.apply1(VECTOR_NORM, x, (float(order), axes))  # type: ignore[no-any-return]
+    return call.current.apply1(VECTOR_NORM, x, (float(order), axes))
 
 
 def matrix_rank(x: Tensor, rtol: float | None = None) -> Tensor:

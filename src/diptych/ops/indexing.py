@@ -692,7 +692,7 @@ def take(x: Tensor, index_: Tensor) -> Tensor:
 def nonzero(x: Tensor) -> Tensor:
     """The positions of the nonzero elements, one row each (int64). Not while tracing."""
     found = np.argwhere(concrete(x, "nonzero") != 0)
-    return copy_array(found.reshape(-1, x.layout.ndim), x.result_type, int64)
+    return copy_array(found, x.result_type, int64)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from diptych.core import call
 from diptych.core.dtypes import COMPLEX, FLOATS, int32, real_of
 from diptych.core.layout import Layout, Shape, broadcast_shapes, layout
-from diptych.core.operation import BadCall, NotDifferentiable, Params, Sample, Tolerance
+from diptych.core.operation import BadCall, NotDifferentiable, Params, Primitive, Sample, Tolerance
 from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, LinAlgError, ShapeError
 from diptych.ops.arithmetic import add, conj, mul, neg, sub
@@ -18,7 +18,7 @@ from diptych.ops.comparison import ne
 from diptych.ops.contraction import dot
 from diptych.ops.creation import iota
 from diptych.ops.families import primitive
-from diptych.ops.movement import concatenate, narrow, reshape, sum_to, swap_axes
+from diptych.ops.movement import concatenate, move_axis, narrow, reshape, sum_to, swap_axes
 from diptych.ops.reduction import sum_
 from diptych.ops.select import cast, complex_, imag, where
 from diptych.ops.triangle import tril, triu
@@ -63,6 +63,22 @@ def lapack(op: str, why: str, function: Callable[..., Any]) -> Callable[..., Any
         return tuple(result) if isinstance(result, tuple) else result
 
     return safely
+
+
+def matrix_batch(
+    op: Primitive, operands: tuple[Any, ...], axes: tuple[int | None, ...], params: Params
+) -> tuple[Any, Any]:
+    """Batch by one more leading axis: these operations work on batches of matrices as they are."""
+    rank = max(x.layout.ndim - (axis is not None) for x, axis in zip(operands, axes, strict=True))
+    moved = []
+    for x, axis in zip(operands, axes, strict=True):
+        if axis is not None:
+            x = move_axis(x, axis, 0)
+            first, *rest = x.layout.shape
+            x = reshape(x, (first, *([1] * (rank - len(rest))), *rest))
+        moved.append(x)
+    result = call.current.apply(op, moved, params)
+    return result, (0,) * len(result) if isinstance(result, tuple) else 0
 
 
 def adjoint(x: Tensor) -> Tensor:
@@ -160,7 +176,7 @@ CHOLESKY = primitive(
     reference=lapack(
         "cholesky", "the input is not positive-definite", lambda x: np.linalg.cholesky(x)
     ),
-    samples=hermitian_samples(), tolerance=TOLERANCE,
+    samples=hermitian_samples(), tolerance=TOLERANCE, batch=matrix_batch,
     errors=lambda: [
         *square_errors("cholesky"), BadCall((-np.eye(2),), LinAlgError, "not positive-definite"),
     ],
@@ -172,7 +188,8 @@ CHOLESKY = primitive(
 
 INV = primitive(
     "inv", "host", infer=_same_shape("inv"), saves="o", samples=square_samples(),
-    reference=lapack("inv", "the input matrix is singular", np.linalg.inv), tolerance=TOLERANCE,
+    reference=lapack("inv", "the input matrix is singular", np.linalg.inv),
+    tolerance=TOLERANCE, batch=matrix_batch,
     vjp=lambda ctx, ct: neg(dot(dot(adjoint(ctx.y[0]), ct), adjoint(ctx.y[0]))),
     errors=lambda: [
         *square_errors("inv"), BadCall((np.zeros((2, 2)),), LinAlgError, "is singular"),
@@ -195,11 +212,12 @@ def _pinv_cotangent(x: Tensor, inverse: Tensor, ct: Tensor) -> Tensor:
     rows = sub(rows, dot(x, dot(inverse, rows)))
     columns = dot(inverse_h, dot(inverse, ct_h))
     columns = sub(columns, dot(dot(columns, inverse), x))
-    return sub(add(rows, columns), direct)  # type: ignore[no-any-return]
+    return sub(add(rows, columns), direct)
 
 
 PINV = primitive(
-    "pinv", "host", params=("rcond",), infer=_pinv_infer, saves="0o", tolerance=TOLERANCE,
+    "pinv", "host", params=("rcond",), infer=_pinv_infer, saves="0o",
+    tolerance=TOLERANCE, batch=matrix_batch,
     reference=lapack("pinv", "it did not converge", np.linalg.pinv),
     vjp=lambda ctx, ct: _pinv_cotangent(ctx.x[0], ctx.y[0], ct),
     samples=lambda: [
@@ -257,7 +275,8 @@ def _solve_vjp(ctx: Any, ct: Any) -> Any:
 
 
 SOLVE = primitive(
-    "solve", "host", infer=_solve_shapes("solve"), vjp=_solve_vjp, saves="0o", tolerance=TOLERANCE,
+    "solve", "host", infer=_solve_shapes("solve"), vjp=_solve_vjp, saves="0o",
+    tolerance=TOLERANCE, batch=matrix_batch,
     reference=lapack("solve", "the input matrix is singular", np.linalg.solve),
     samples=_pair_samples(3, 3),
     errors=lambda: [
@@ -295,7 +314,8 @@ def _solve_triangular_vjp(ctx: Any, ct: Any) -> Any:
 
 SOLVE_TRIANGULAR = primitive(
     "solve_triangular", "host", params=("upper", "unit"), infer=_solve_shapes("solve_triangular"),
-    reference=_solve_triangular, vjp=_solve_triangular_vjp, saves="0o", tolerance=TOLERANCE,
+    reference=_solve_triangular, vjp=_solve_triangular_vjp, saves="0o",
+    tolerance=TOLERANCE, batch=matrix_batch,
     samples=lambda: [
         *_pair_samples(3, 3, True, False)(), *_pair_samples(3, 3, False, True)(),
     ],
@@ -325,7 +345,8 @@ def _lstsq_vjp(ctx: Any, ct: Any) -> Any:
 
 LSTSQ = primitive(
     "lstsq", "host", params=("rcond",), infer=_solve_shapes("lstsq", square=False), saves="01",
-    reference=lapack("lstsq", "it did not converge", _lstsq), vjp=_lstsq_vjp, tolerance=TOLERANCE,
+    reference=lapack("lstsq", "it did not converge", _lstsq), vjp=_lstsq_vjp,
+    tolerance=TOLERANCE, batch=matrix_batch,
     samples=lambda: [*_pair_samples(4, 3, 1e-6)(), *_pair_samples(2, 3, 1e-6)()],
     errors=lambda: _pair_errors("lstsq", 1e-6),
 )  # fmt: skip
@@ -363,14 +384,15 @@ def _cofactors_vjp(ctx: Any, ct: Any) -> Any:
 COFACTORS = primitive(
     "cofactors", "host", infer=_same_shape("det"), vjp=_cofactors_vjp, saves="0o",
     reference=lapack("det", "it did not converge", _cofactors), samples=square_samples(),
-    errors=lambda: square_errors("det"), tolerance=TOLERANCE,
+    errors=lambda: square_errors("det"), tolerance=TOLERANCE, batch=matrix_batch,
 )  # fmt: skip
 DET = primitive(
     "det", "host", infer=_det_infer, saves="0", reference=lapack("det", "failed", np.linalg.det),
     vjp=lambda ctx, ct: mul(
         conj(call.apply(COFACTORS, ctx.x[0])), reshape(ct, (*ct.layout.shape, 1, 1))
     ),
-    samples=square_samples(), errors=lambda: square_errors("det"), tolerance=TOLERANCE,
+    samples=square_samples(), errors=lambda: square_errors("det"),
+    tolerance=TOLERANCE, batch=matrix_batch,
 )  # fmt: skip
 
 
@@ -388,7 +410,8 @@ def _slogdet_vjp(ctx: Any, ct_sign: Any, ct: Any) -> Any:
 
 
 SLOGDET = primitive(
-    "slogdet", "host", infer=_slogdet_infer, vjp=_slogdet_vjp, saves="0o", tolerance=TOLERANCE,
+    "slogdet", "host", infer=_slogdet_infer, vjp=_slogdet_vjp, saves="0o",
+    tolerance=TOLERANCE, batch=matrix_batch,
     reference=lapack("slogdet", "failed", np.linalg.slogdet), samples=square_samples(),
     errors=lambda: square_errors("slogdet"),
 )  # fmt: skip
@@ -426,7 +449,8 @@ def _lu_factor(x: Array) -> tuple[Array, Array]:
 
 
 LU_FACTOR = primitive(
-    "lu_factor", "host", infer=_lu_infer, reference=_lu_factor, tolerance=TOLERANCE,
+    "lu_factor", "host", infer=_lu_infer, reference=_lu_factor,
+    tolerance=TOLERANCE, batch=matrix_batch,
     vjp=NotDifferentiable("lu_factor: no gradient rule is written yet"),
     samples=lambda: [
         Sample((array,)) for array in (*matrices(3, 3), *matrices(2, 4, 3)[:2], *matrices(2, 4))
@@ -463,7 +487,7 @@ def _matrix_exp_vjp(ctx: Any, ct: Any) -> Any:
 MATRIX_EXP = primitive(
     "matrix_exp", "host", infer=_same_shape("matrix_exp"), vjp=_matrix_exp_vjp, saves="0",
     reference=lapack("matrix_exp", "failed", _matrix_exp), samples=square_samples(),
-    errors=lambda: square_errors("matrix_exp"), tolerance=TOLERANCE,
+    errors=lambda: square_errors("matrix_exp"), tolerance=TOLERANCE, batch=matrix_batch,
 )  # fmt: skip
 
 
@@ -472,59 +496,59 @@ MATRIX_EXP = primitive(
 
 def cholesky(x: Tensor) -> Tensor:
     """The lower factor L of L L^H; the lower triangle is read. LinAlgError where there is none."""
-    return call.current.apply1(CHOLESKY, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(CHOLESKY, x, ())
 
 
 def inv(x: Tensor) -> Tensor:
     """The inverse of each matrix; LinAlgError for a singular one."""
-    return call.current.apply1(INV, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(INV, x, ())
 
 
 def pinv(x: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudo-inverse; singular values below ``rcond`` times the largest count as zero."""
-    return call.current.apply1(PINV, x, (rcond,))  # type: ignore[no-any-return]
+    return call.current.apply1(PINV, x, (rcond,))
 
 
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """X of A X = B for square A and matrices B (batches broadcast); LinAlgError if singular."""
-    return call.current.apply2(SOLVE, a, b, ())  # type: ignore[no-any-return]
+    return call.current.apply2(SOLVE, a, b, ())
 
 
 def solve_triangular(a: Tensor, b: Tensor, upper: bool, unit: bool = False) -> Tensor:
     """X of A X = B where only one triangle of A is read, with ones on its diagonal if ``unit``."""
-    return call.current.apply2(SOLVE_TRIANGULAR, a, b, (upper, unit))  # type: ignore[no-any-return]
+    return call.current.apply2(SOLVE_TRIANGULAR, a, b, (upper, unit))
 
 
 def lstsq(a: Tensor, b: Tensor, rcond: float = 1e-15) -> Tensor:
     """X of least norm that minimises |A X - B|."""
-    return call.current.apply2(LSTSQ, a, b, (rcond,))  # type: ignore[no-any-return]
+    return call.current.apply2(LSTSQ, a, b, (rcond,))
 
 
 def det(x: Tensor) -> Tensor:
     """The determinant of each matrix."""
-    return call.current.apply1(DET, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(DET, x, ())
 
 
 def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
     """The determinant's sign (or phase) and the logarithm of its size."""
-    return call.current.apply1(SLOGDET, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(SLOGDET, x, ())
 
 
 def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
     """L and U in one matrix, and the rows exchanged (int32, from 1), with partial pivoting."""
-    return call.current.apply1(LU_FACTOR, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(LU_FACTOR, x, ())
 
 
 def matrix_exp(x: Tensor) -> Tensor:
     """The exponential of each matrix."""
-    return call.current.apply1(MATRIX_EXP, x, ())  # type: ignore[no-any-return]
+    return call.current.apply1(MATRIX_EXP, x, ())
 
 
 def eye(shape: Shape, dtype: Any) -> Tensor:
     """Ones on the diagonal of the last two axes of ``shape``."""
     count = shape[-2:]
     one = cast(ne(iota(count, 0), iota(count, 1)), dtype)
-    return sub(1, one)  # type: ignore[no-any-return]
+    return sub(1, one)
 
 
 def matrix_power(x: Tensor, exponent: int) -> Tensor:
@@ -540,5 +564,5 @@ def matrix_power(x: Tensor, exponent: int) -> Tensor:
         if exponent:
             x = dot(x, x)
     if result is None:
-        return add(mul(x, 0.0), eye(x.layout.shape, x.layout.dtype))  # type: ignore[no-any-return]
+        return add(mul(x, 0.0), eye(x.layout.shape, x.layout.dtype))
     return result
