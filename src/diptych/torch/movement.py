@@ -571,7 +571,10 @@ def clone(input: Any, *, memory_format: Any = None) -> Any:
 
 def detach(input: Any) -> Any:
     """The same memory, off the tape."""
-    return face(input, "detach").detach()
+    x = face(input, "detach")
+    out = alias(x, x.result_type)
+    out.base = x if x.base is None else x.base
+    return out
 
 
 def flip(input: Any, *dims: Any) -> Any:
@@ -861,6 +864,7 @@ METHODS.update(
     split_with_sizes=split, T=property(reversed_axes), mT=property(matrix_transpose),
     H=property(adjoint), mH=property(adjoint),
 )  # fmt: skip
+METHODS.pop("detach", None)  # the class has its own, which the function calls
 FUNCTIONS: dict[str, Any] = {f.__name__: f for f in (*_BOTH, *_JOINS, *_SPLITS)}
 for _name in ("view_as", "reshape_as"):
     del FUNCTIONS[_name]
