@@ -1,0 +1,1 @@
+"""diptych: programs written for PyTorch and TensorFlow on one engine."""
