@@ -42,7 +42,9 @@ def check_gradient(function: Callable[[Tensor], Tensor], at: Array) -> None:
     x = tensor(at)
     tape.require_gradient(x)
     y = function(x)
-    found = tape.backward([(y.node, y.output, tensor(np.ones(())))], [(x.node, 0)])[0].array().copy()
+    found = (
+        tape.backward([(y.node, y.output, tensor(np.ones(())))], [(x.node, 0)])[0].array().copy()
+    )
     direction = np.random.default_rng(1).normal(size=at.shape)
     if at.dtype.kind == "c":
         direction = direction * (1 + 0.5j)

@@ -52,6 +52,15 @@ def test_topk_and_kthvalue_are_slices_of_sort(row: list[int], data: Any) -> None
     assert value == sorted(row)[(len(row) - 1) // 2] == row[position]
 
 
+@given(st.lists(st.integers(0, 40), min_size=60, max_size=60), st.integers(1, 7), st.booleans())
+@settings(deadline=None)
+def test_topk_of_long_rows_prefers_the_first_of_ties(row: list[int], k: int, most: bool) -> None:
+    order = sorted(range(len(row)), key=lambda i: row[i], reverse=most)[:k]
+    values, positions = lists(sorting.topk(tensor([row, row[::-1]]), k, 1, most))
+    assert positions[0] == order
+    assert values[0] == values[1] == [row[i] for i in order]
+
+
 @given(ROWS)
 @settings(deadline=None)
 def test_mode_is_the_smallest_most_frequent(row: list[int]) -> None:

@@ -96,7 +96,7 @@ def _in_wide(function: Callable[..., Any]) -> Callable[..., Any]:
         with np.errstate(all="ignore"):
             if x.dtype.kind == "c" and not dtype.is_complex:
                 x = x.real
-            return function(np.atleast_1d(x).astype(kind), axis=axis).reshape(x.shape)
+            return function(np.atleast_1d(x), axis=axis, dtype=kind).reshape(x.shape)
 
     return accumulate
 

@@ -108,9 +108,29 @@ def _topk_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ..
 
 
 def _topk(x: Array, axis: int, k: int, largest: bool) -> Any:
-    row = np.atleast_1d(x)
-    order = np.take(_order(row, axis, largest), np.arange(k), axis)
-    return np.take_along_axis(row, order, axis), order
+    rows = np.moveaxis(np.atleast_1d(x), axis, -1)
+    order = _partition(rows, k, largest)
+    if order is None:
+        order = _order(rows, -1, largest)[..., :k]
+    values = np.take_along_axis(rows, order, -1)
+    return np.moveaxis(values, -1, axis), np.moveaxis(order, -1, axis)
+
+
+def _partition(rows: Array, k: int, largest: bool) -> Any:
+    """The first ``k`` positions without sorting all; None where ties or NaN could tell."""
+    count = rows.shape[-1]
+    if not 0 < 8 * k < count or not rows.size or (rows != rows).any():
+        return None
+    if largest:
+        chosen = np.argpartition(rows, count - k, -1)[..., count - k :]
+    else:
+        chosen = np.argpartition(rows, k - 1, -1)[..., :k]
+    chosen = np.sort(chosen, -1)
+    values = np.take_along_axis(rows, chosen, -1)
+    edge = values.min(-1, keepdims=True) if largest else values.max(-1, keepdims=True)
+    if ((rows == edge).sum(-1) != (values == edge).sum(-1)).any():
+        return None
+    return np.take_along_axis(chosen, _order(values, -1, largest), -1)
 
 
 TOPK = primitive(
