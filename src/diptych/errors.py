@@ -47,6 +47,10 @@ class DTypeError(DiptychError, RuntimeError, TypeError):
     """An element type that an operation does not accept."""
 
 
+class UnsupportedDTypeError(DTypeError, NotImplementedError):
+    """An element type for which an operation has no implementation."""
+
+
 class ArgumentError(DiptychError, RuntimeError, ValueError):
     """An argument out of its legal values."""
 

@@ -22,7 +22,7 @@ from diptych.core.operation import (
     Tolerance,
 )
 from diptych.core.tensor import Tensor
-from diptych.errors import DTypeError, ShapeError
+from diptych.errors import DTypeError, ShapeError, UnsupportedDTypeError
 
 Rule = Callable[..., Any]
 Call = Callable[..., Any]  # the function that calls an operation
@@ -68,7 +68,7 @@ def elementwise(
     def infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
         dtype = params[0]
         if dtype not in accepts:
-            raise DTypeError(
+            raise UnsupportedDTypeError(
                 f'"{name}" not implemented for \'{dtype}\'',
                 op=name, got=dtype, expected="one of " + ", ".join(d.name for d in accepts),
             )  # fmt: skip

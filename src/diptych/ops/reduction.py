@@ -13,7 +13,7 @@ from diptych.core.dtypes import ALL, NUMERIC, REAL, DType, bool_, int64
 from diptych.core.layout import Layout, Shape, layout
 from diptych.core.operation import BadCall, NotDifferentiable, Params, Primitive, Sample, Tolerance
 from diptych.core.tensor import Tensor
-from diptych.errors import ArgumentError, DTypeError
+from diptych.errors import ArgumentError, DTypeError, UnsupportedDTypeError
 from diptych.ops.arithmetic import conj, div, mul, square, sub
 from diptych.ops.comparison import eq
 from diptych.ops.families import draw, hooks, primitive
@@ -49,7 +49,7 @@ def _reduction(
         axes, dtype = params
         place = layouts[0]
         if dtype not in accepts:
-            raise DTypeError(f"\"{name}\" not implemented for '{dtype}'", op=name, got=dtype)
+            raise UnsupportedDTypeError(f"\"{name}\" not implemented for '{dtype}'", op=name, got=dtype)
         if not empty and any(place.shape[axis] == 0 for axis in axes):
             raise ArgumentError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or to have "
@@ -203,7 +203,7 @@ def _position(name: str, function: Callable[..., Any]) -> Primitive:
     def infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
         place, axis = layouts[0], params[0]
         if place.dtype not in REAL and place.dtype is not bool_:
-            raise DTypeError(f"\"{name}\" not implemented for '{place.dtype}'", op=name)
+            raise UnsupportedDTypeError(f"\"{name}\" not implemented for '{place.dtype}'", op=name)
         if place.shape[axis] == 0:
             raise ArgumentError(
                 f"{name}(): Expected reduction dim {axis} to have non-zero size.", op=name

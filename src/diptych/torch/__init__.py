@@ -76,10 +76,15 @@ for _table in (
     globals().update(_table)
 
 # Loaded when they are first asked for.
-_LAZY = {"nn", "optim", "utils", "autograd"}
+_LAZY = {"nn", "optim", "utils", "autograd", "serialization"}
+_LAZY_FROM = {"save": "serialization", "load": "serialization"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"diptych.torch.{name}")
+    if name in _LAZY_FROM:
+        module = importlib.import_module(f"diptych.torch.{_LAZY_FROM[name]}")
+        found = globals()[name] = getattr(module, name)
+        return found
     raise AttributeError(f"module 'torch' has no attribute '{name}'")

@@ -27,7 +27,7 @@ from diptych.torch.operators import (
     check_result_dtype,
     number,
 )
-from diptych.torch.promotion import FLOAT_NUMBERS, NUMBERS, PARAMS
+from diptych.torch.promotion import FLOAT_NUMBERS, NUMBERS, NUMBERS_NOT_BOOL, PARAMS
 from diptych.torch.tensor import Tensor, face
 
 # ---- rules: what an operation computes in, or why it refuses
@@ -69,7 +69,7 @@ def bitwise(name: str) -> Callable[[DType, Any], DType]:
 
     def rule(dtype: DType, operands: Any) -> DType:
         if dtype.is_inexact:
-            raise RuntimeError(f"\"{name}_cpu\" not implemented for '{scalar_name(dtype)}'")
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{scalar_name(dtype)}'")
         return dtype
 
     return rule
@@ -80,7 +80,7 @@ def real_only(name: str) -> Callable[[DType, Any], DType]:
 
     def rule(dtype: DType, operands: Any) -> DType:
         if dtype.is_complex:
-            raise RuntimeError(f"\"{name}_cpu\" not implemented for '{scalar_name(dtype)}'")
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{scalar_name(dtype)}'")
         return dtype
 
     return rule
@@ -90,22 +90,29 @@ def _truth_rule(dtype: DType, operands: Any) -> DType:
     return engine.bool_
 
 
-def division(dtype: DType, operands: Any) -> DType:
-    """Whole numbers by a zero number or tensor raise ZeroDivisionError's message, as PyTorch's."""
-    if dtype.kind not in "fc":
-        divisor = operands[1]
-        if isinstance(divisor, CoreTensor):
-            zero = bool((divisor.array() == 0).any())
-        else:
-            zero = divisor == 0
-        if zero:
-            raise RuntimeError("ZeroDivisionError")
-    return dtype
+def division(name: str) -> Callable[[DType, Any], DType]:
+    """Real numbers; whole ones by zero raise ZeroDivisionError's message, as in PyTorch."""
+
+    def rule(dtype: DType, operands: Any) -> DType:
+        if dtype.is_complex or dtype.kind == "b":
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{scalar_name(dtype)}'")
+        if not dtype.is_float:
+            divisor = operands[1]
+            if isinstance(divisor, CoreTensor):
+                zero = bool((divisor.array() == 0).any())
+            else:
+                zero = divisor == 0
+            if zero:
+                raise RuntimeError("ZeroDivisionError")
+        return dtype
+
+    return rule
 
 
-_FLOAT_ONLY: dict[DType, Any] = {d: PARAMS[d] for d in engine.INEXACT}
+_FLOAT_ONLY: dict[DType, Any] = {d: PARAMS[d] for d in engine.FLOATS}
 _NO_COMPLEX: dict[DType, Any] = {d: PARAMS[d] for d in ALL if not d.is_complex}
-_REAL_NUMBERS = {bool: NUMBERS[bool], int: NUMBERS[int], float: NUMBERS[float]}
+_REAL_NUMBERS = {cls: NUMBERS[cls] for cls in (bool, int, float)}
+_REAL_NUMBERS_OF_FLOATS = {cls: {d: PARAMS[d] for d in engine.FLOATS} for cls in (bool, int, float)}
 _BITS: dict[DType, Any] = {d: PARAMS[d] for d in engine.INTEGERS_AND_BOOL}
 _NONE: dict[Any, Any] = {}
 _TRUTH_SAME = dict.fromkeys(ALL, (engine.bool_,))
@@ -127,13 +134,12 @@ class Row(NamedTuple):
 _A, _C, _T = arithmetic, comparison, transcendental
 BINARY: tuple[Row, ...] = (
     Row("add", _A.ADD, operator="add"),
-    Row("sub", _A.SUB, NOT_BOOL, {int: NUMBERS[int], float: NUMBERS[float]}, subtraction, "sub",
-        ("subtract",)),
+    Row("sub", _A.SUB, NOT_BOOL, NUMBERS_NOT_BOOL, subtraction, "sub", ("subtract",)),
     Row("mul", _A.MUL, operator="mul", aliases=("multiply",)),
     Row("div", _A.DIV, FRACTIONS, FLOAT_NUMBERS, fraction, "truediv", ("divide", "true_divide")),
-    Row("floor_divide", _A.FLOORDIV, _FLOAT_ONLY, _NONE, division, "floordiv"),
-    Row("remainder", _A.REMAINDER, _FLOAT_ONLY, _NONE, division, "mod"),
-    Row("fmod", _A.FMOD, _FLOAT_ONLY, _NONE, division),
+    Row("floor_divide", _A.FLOORDIV, _FLOAT_ONLY, _REAL_NUMBERS_OF_FLOATS, division("div_floor"), "floordiv"),
+    Row("remainder", _A.REMAINDER, _FLOAT_ONLY, _REAL_NUMBERS_OF_FLOATS, division("remainder"), "mod"),
+    Row("fmod", _A.FMOD, _FLOAT_ONLY, _NONE, division("fmod")),
     Row("maximum", _A.MAXIMUM, _NO_COMPLEX, _NONE, real_only("maximum"), in_place=False),
     Row("minimum", _A.MINIMUM, _NO_COMPLEX, _NONE, real_only("minimum"), in_place=False),
     Row("fmax", _A.FMAX, _NO_COMPLEX, _NONE, real_only("fmax"), in_place=False),
@@ -248,8 +254,8 @@ def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     return _sub.into(self, other)
 
 
-_FLOORED = Binary("div", arithmetic.FLOORDIV, _FLOAT_ONLY, _NONE, division)
-_TRUNCATED = Binary("div", arithmetic.TRUNCDIV, _FLOAT_ONLY, _NONE, division)
+_FLOORED = Binary("div", arithmetic.FLOORDIV, _FLOAT_ONLY, _NONE, division("div_floor"))
+_TRUNCATED = Binary("div", arithmetic.TRUNCDIV, _FLOAT_ONLY, _NONE, division("div_trunc"))
 
 
 def _division(rounding_mode: str | None) -> Binary:
@@ -285,6 +291,10 @@ def pow(input: Any, exponent: Any, *, out: Any = None) -> Any:
     """input ** exponent; small whole exponents are multiplied out, as PyTorch does."""
     if isinstance(exponent, CoreTensor):
         result = _pow(input, exponent)
+        if not isinstance(input, CoreTensor):
+            label(result, "PowBackward2")
+        elif result.node is not None:
+            label(result, "PowBackward1")
     elif not isinstance(input, CoreTensor):
         face(input, "pow")
         raise AssertionError("face refuses what is no tensor")
@@ -348,6 +358,7 @@ def arithmetic_pow(a: Any, b: Any, dtype: DType) -> Any:
 def xlogy(input: Any, other: Any, *, out: Any = None) -> Any:
     """input * log(other), zero where input is zero (NaN where other is NaN)."""
     dtype = promotion.fractional(promotion.of_operands(input, other))
+    real_only("xlogy")(dtype, None)
     a, b = tensor_of(input, dtype), tensor_of(other, dtype)
     product = arithmetic.mul(a, transcendental.log(b, dtype), dtype)
     zero = comparison.logical_and(comparison.eq(a, 0.0, dtype), comparison.eq(b, b, dtype))
@@ -362,7 +373,9 @@ def tensor_of(x: Any, dtype: DType) -> Any:
 def logaddexp(input: Any, other: Any, *, out: Any = None) -> Any:
     """log(exp(input) + exp(other)) without overflow."""
     a, b = face(input, "logaddexp"), face(other, "logaddexp", "other", 2)
-    dtype = promotion.fractional(promotion.of_layouts(a.layout, b.layout))
+    dtype = promotion.of_layouts(a.layout, b.layout)
+    if not dtype.is_float:
+        raise NotImplementedError(f"\"logaddexp_cpu\" not implemented for '{scalar_name(dtype)}'")
     top = arithmetic.maximum(a, b, dtype)
     gap = arithmetic.neg(arithmetic.abs_(arithmetic.sub(a, b, dtype)))
     same = comparison.eq(a, b, dtype)  # infinities of one sign have no difference
@@ -430,7 +443,19 @@ def in_place_result(self: Any, result: Any) -> Any:
     return self
 
 
+def _of_bool(name: str, other: str) -> Callable[..., Any]:
+    """fmax and fmin of bool are maximum and minimum: there is no NaN to pass over."""
+    general, plain_rule = RULES[name], RULES[other]
+
+    def function(input: Any, other: Any, *, out: Any = None) -> Any:
+        both = _is_bool(face(input, name)) and _is_bool(face(other, name, "other", 2))
+        return outputs.finish((plain_rule if both else general)(input, other), out, name)
+
+    return public(function, name)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {n: function_of(rule) for n, rule in RULES.items()}
+FUNCTIONS["fmax"], FUNCTIONS["fmin"] = _of_bool("fmax", "maximum"), _of_bool("fmin", "minimum")
 IN_PLACE: dict[str, Callable[..., Any]] = {
     f"{row.name}_": in_place_of(RULES[row.name]) for row in BINARY if row.in_place
 }

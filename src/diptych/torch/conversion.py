@@ -17,7 +17,7 @@ from diptych.core.tensor import cast_class, copy_array, from_array, wrap
 from diptych.ops import select
 from diptych.ops.select import ASSIGN, CAST
 from diptych.torch import dtypes
-from diptych.torch.creation import as_tensor
+from diptych.torch.creation import as_tensor, fitting
 from diptych.torch.device import check_device, device
 from diptych.torch.dtypes import core_of
 from diptych.torch.gradient_nodes import label
@@ -175,6 +175,8 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
                 f"({type(place).__name__}), but expected one of: (torch.device device, torch.dtype "
                 "dtype), (torch.dtype dtype), (Tensor other)"
             )
+        if isinstance(place, int):
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         check_device(place)
     if other is not None:
         core = other.layout.dtype
@@ -244,6 +246,8 @@ def share_memory_(self: Any) -> Any:
 
 def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Take over another tensor's values, in place."""
+    if isinstance(src, (bool, int, float, complex)):
+        return fill_(self, src)
     if not isinstance(src, CoreTensor):
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
@@ -271,7 +275,7 @@ def fill_(self: Any, value: Any) -> Any:
             )
         new: CoreTensor = value
     else:
-        new = select.constant(value, core)
+        new = select.constant(fitting(value, core), core)
     inplace.update(self, ASSIGN, (self, new), PARAMS[core])
     return self
 

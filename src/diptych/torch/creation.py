@@ -52,21 +52,22 @@ def array_of(data: Any) -> tuple[Array, DType | None]:
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
     leaf = _first_leaf(data)
     if isinstance(leaf, CoreTensor):
-        data, bits = _plain(data), leaf.layout.dtype
-        return _nested(data), (bits if bits.exact else engine.bfloat16)
+        found = {x.layout.dtype if isinstance(x, CoreTensor) else None for x in _leaves(data)}
+        array = _nested(_plain(data))
+        if len(found) == 1:
+            return array, found.pop()
+        return array, promotion.number_dtype(array.ravel()[0].item())
     array = _nested(data)
     if array.size == 0:
         return array, (Default.core if not isinstance(leaf, np.ndarray) else None)
-    if isinstance(leaf, (np.ndarray, np.generic)) and not isinstance(leaf, (float, complex)):
+    if isinstance(leaf, (np.ndarray, np.generic)):
         return array, None
     kind = array.dtype.kind
     if kind == "f":
         return array, Default.core
     if kind == "c":
         return array, dtypes.default_complex()
-    if kind == "u":  # whole numbers above int64's largest
-        raise ValueError("Overflow when unpacking long long")
-    return array, engine.bool_ if kind == "b" else engine.int64
+    return array, engine.bool_ if kind == "b" else engine.uint64 if kind == "u" else engine.int64
 
 
 def _dtype_of_array(array: Array) -> DType:
@@ -94,12 +95,20 @@ def _first_leaf(data: Any) -> Any:
 
 
 def _plain(data: Any) -> Any:
-    """Tensors inside nested lists as arrays."""
+    """Tensors of one element inside nested lists as numbers."""
     if isinstance(data, CoreTensor):
-        return data.values()
+        if data.layout.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return data.values().item()
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
     return data
+
+
+def _leaves(data: Any) -> list[Any]:
+    if isinstance(data, (list, tuple)):
+        return [leaf for item in data for leaf in _leaves(item)]
+    return [data]
 
 
 def _nested(data: Any) -> Array:
@@ -117,7 +126,7 @@ def _nested(data: Any) -> Array:
 
 
 def _checked(array: Array, data: Any) -> Array:
-    if array.dtype.kind == "O" or (array.dtype.kind == "u" and isinstance(data, int)):
+    if array.dtype.kind == "O":
         raise ValueError("Overflow when unpacking long long")
     return array
 
@@ -157,12 +166,8 @@ def as_dtype(array: Array, dtype: DType, cls: Any = Tensor, bits: bool = False) 
         if dtype is engine.bfloat16:
             return copy_array(array, cls, dtype)
         array = engine.bfloat16_to_float32(array)
-    if array.dtype.kind == "c" and not dtype.is_complex:
-        if dtype.kind != "b" and array.size:
-            raise RuntimeError(
-                "value cannot be converted to type "
-                f"{dtype} without overflow: complex values have no place in it"
-            )
+    if array.dtype.kind == "c" and not dtype.is_complex and dtype.kind != "b":
+        array = array.real
     if dtype is engine.bfloat16 and array.dtype != np.float32:
         array = np.asarray(array, np.float32)
     with np.errstate(all="ignore"):
@@ -177,12 +182,39 @@ def tensor(
 ) -> Tensor:  # fmt: skip
     """A new tensor that copies ``data``: a number, nested sequences, an array or a tensor."""
     check_device(device)
-    array, found = array_of(data)
-    wanted = core_of(dtype, "tensor") if dtype is not None else found
-    if wanted is None:
-        wanted = engine.from_numpy(array.dtype)
+    if dtype is None:
+        array, found = array_of(data)
+        wanted = found or engine.from_numpy(array.dtype)
+        if wanted is engine.uint64 and not isinstance(data, (CoreTensor, np.ndarray, np.generic)):
+            raise ValueError("Overflow when unpacking long long")
+    else:
+        wanted = core_of(dtype, "tensor")
+        array, found = _wanted(data, wanted)
     bits = found is engine.bfloat16 and array.dtype == np.uint16
     return finished(as_dtype(array, wanted, Tensor, bits), requires_grad)
+
+
+def _wanted(data: Any, wanted: DType) -> tuple[Array, DType | None]:
+    """:func:`array_of` where a dtype is given: what does not fit it is refused."""
+    own = isinstance(data, (CoreTensor, np.ndarray, np.generic))
+    whole = "object cannot be interpreted as an integer"
+    try:
+        array, found = array_of(data)
+    except (RuntimeError, NotImplementedError) as error:
+        kind = str(error).rpartition(" ")[2]
+        if wanted.is_inexact:
+            raise TypeError(f"must be real number, not {kind}") from error
+        raise TypeError(f"'{kind}' {whole}") from error
+    if own:
+        return array, found
+    if array.dtype.kind == "c" and not wanted.is_complex and wanted.kind != "b":
+        if wanted.is_float:
+            raise TypeError("must be real number, not complex")
+        raise TypeError(f"'complex' {whole}")
+    if wanted.is_integer and array.size and array.dtype.kind in "fiu":
+        for extreme in (array.min(), array.max()):
+            fitting(extreme.item(), wanted, wanted.name)
+    return array, found
 
 
 def finished(made: Any, requires_grad: bool) -> Any:
@@ -250,14 +282,41 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 # ---- constants
 
 
+# What PyTorch's messages call the C type of an element.
+_C_TYPES = {"float32": "float", "float64": "double", "bool": "bool", "float16": "at::Half"}
+
+
+def fitting(value: Any, dtype: DType, words: str = "") -> Any:
+    """A number that ``dtype`` holds (a float cut to a whole one); RuntimeError when it does not.
+
+    Unsigned types take the negatives of what they hold, and wrap them.
+    """
+    if isinstance(value, complex) and not dtype.is_complex:
+        if value.imag != 0:
+            name = _C_TYPES.get(dtype.name, f"{dtype.name}_t")
+            raise RuntimeError(
+                f"value cannot be converted to type {words or name} without overflow"
+            )
+        value = value.real
+    if not dtype.is_integer:
+        return value
+    top = (1 << (8 * dtype.itemsize - (dtype.kind == "i"))) - 1
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if not finite or not -top - (dtype.kind == "i") <= (value := int(value)) <= top:
+        name = words or f"{dtype.name}_t"
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+    return value
+
+
 def filled(shape: tuple[int, ...], value: Any, dtype: DType, cls: Any = Tensor) -> Any:
     """A fresh tensor with one value everywhere."""
     made = empty_core(layout_of(dtype, shape), cls)
     array = made.array()
+    value = fitting(value, dtype)
     if not dtype.exact:
         value = engine.float32_to_bfloat16(np.float32(value))
-    elif dtype.is_integer and isinstance(value, float):
-        value = int(value)
+    elif dtype.is_integer and value < 0 and dtype.kind == "u":
+        value += 1 << 8 * dtype.itemsize
     with np.errstate(all="ignore"):
         array[...] = value
     return made
@@ -284,6 +343,8 @@ def _constant(name: str, value: Any) -> Any:
                 unknown = next(key for key in given)
                 raise TypeError(f"{name}() got an unexpected keyword argument '{unknown}'")
             size = (given["size"],)
+        elif not size:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
         if device is not None:
             check_device(device)
         check_layout(layout)

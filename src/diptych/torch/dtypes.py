@@ -157,7 +157,7 @@ class iinfo:  # noqa: N801 (PyTorch's name)
         self.dtype = core.name
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
 
 
 # digits of the significand (with the hidden one), largest exponent, smallest normal exponent,

@@ -1,4 +1,4 @@
-"""One-operand elementwise functions: a row each gives the function, the method and the in-place one."""
+"""One-operand elementwise functions: a row each gives function, method and in-place method."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from diptych.core.operation import Operation
 from diptych.ops import arithmetic, comparison, select, transcendental
 from diptych.ops.select import CAST
 from diptych.torch import outputs
+from diptych.torch.dtypes import scalar_name
+from diptych.torch.gradient_nodes import label
 from diptych.torch.operators import FRACTIONS, check_result_dtype, named
 from diptych.torch.promotion import PARAMS
 from diptych.torch.tensor import Tensor, face
@@ -40,8 +42,8 @@ UNARY: tuple[Row, ...] = (
     Row("erf", _T.ERF), Row("erfc", _T.ERFC), Row("erfinv", _T.ERFINV),
     Row("sigmoid", _T.SIGMOID), Row("lgamma", _T.LGAMMA), Row("digamma", _T.DIGAMMA),
     Row("sqrt", _A.SQRT), Row("rsqrt", _A.RSQRT), Row("reciprocal", _A.RECIPROCAL),
-    Row("square", _A.SQUARE, "same"), Row("abs", _A.ABS, "same", ("absolute",)),
-    Row("sign", _A.SIGN, "same"), Row("relu", _A.RELU, "same", (), (engine.bool_,)),
+    Row("abs", _A.ABS, "same", ("absolute",)),
+    Row("relu", _A.RELU, "same", (), (engine.bool_,)),
     Row("floor", _A.FLOOR, "whole"), Row("ceil", _A.CEIL, "whole"),
     Row("trunc", _A.TRUNC, "whole", ("fix",)),
 )  # fmt: skip
@@ -60,12 +62,27 @@ def function_of(row: Row) -> Callable[..., Any]:
         if refuses and dtype in refuses:
             raise RuntimeError(f"Boolean inputs not supported for {name}")
         if whole and not dtype.is_float:
+            refuse_rounding(dtype, name)
             result = call.current.apply1(CAST, input, PARAMS[dtype])
         else:
             result = call.current.apply1(op, input, table[dtype])
         return result if out is None else outputs.write(out, result, name)
 
     return public(function, name)
+
+
+def refuse_rounding(dtype: DType, name: str) -> None:
+    """Whole numbers are rounded already; bool and complex cannot be."""
+    if dtype.is_complex:
+        raise NotImplementedError(f"{name} is not supported for complex inputs")
+    if dtype.kind == "b":
+        raise NotImplementedError(f"\"{name}_vml_cpu\" not implemented for 'Bool'")
+
+
+def refuse_complex(x: Any, message: str, error: type[Exception] = RuntimeError) -> None:
+    """Raise PyTorch's error for complex operands."""
+    if x.layout.dtype.is_complex:
+        raise error(message)
 
 
 def in_place_of(row: Row) -> Callable[..., Any]:
@@ -117,14 +134,36 @@ def positive(input: Any) -> Any:
 def sgn(input: Any, *, out: Any = None) -> Any:
     """The sign, or a complex number of size one."""
     x = face(input, "sgn")
-    result = arithmetic.sgn(x) if x.layout.dtype.is_complex else arithmetic.sign(x)
-    return outputs.finish(result, out, "sgn")
+    if not x.layout.dtype.is_complex:
+        return sign(x, out=out)
+    return outputs.finish(arithmetic.sgn(x), out, "sgn")
+
+
+def sign(input: Any, *, out: Any = None) -> Any:
+    """-1, 0 or 1; NaN has sign 0 in PyTorch."""
+    x = face(input, "sign")
+    refuse_complex(
+        x, "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use "
+        "torch.sgn instead.", NotImplementedError,
+    )  # fmt: skip
+    result = arithmetic.sign(x)
+    if x.layout.dtype.is_float:
+        result = face(select.where(comparison.ne(x, x), 0.0, result), "sign")
+    return outputs.finish(label(result, "SignBackward0"), out, "sign")
+
+
+def square(input: Any, *, out: Any = None) -> Any:
+    """input * input."""
+    x = face(input, "square")
+    dtype = engine.int64 if x.layout.dtype is engine.bool_ else x.layout.dtype
+    return outputs.finish(arithmetic.square(x, dtype), out, "square")
 
 
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
     """To the nearest whole number (even at a tie), or to a number of decimals."""
     x = face(input, "round")
     if not x.layout.dtype.is_float:
+        refuse_rounding(x.layout.dtype, "round")
         result = select.copy(x)
     elif decimals == 0:
         result = arithmetic.round_(x)
@@ -140,6 +179,9 @@ def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
 def frac(input: Any, *, out: Any = None) -> Any:
     """The part after the point, with the sign of the input."""
     x = face(input, "frac")
+    if not x.layout.dtype.is_float:
+        word = scalar_name(x.layout.dtype)
+        raise NotImplementedError(f"\"frac_cpu\" not implemented for '{word}'")
     return outputs.finish(arithmetic.sub(x, arithmetic.trunc(x)), out, "frac")
 
 
@@ -147,10 +189,18 @@ def bitwise_not(input: Any, *, out: Any = None) -> Any:
     """Every bit inverted (of bool: not)."""
     x = face(input, "bitwise_not")
     if x.layout.dtype.is_inexact:
+        word = scalar_name(x.layout.dtype)
+        raise NotImplementedError(f"\"bitwise_not_cpu\" not implemented for '{word}'")
+    return outputs.finish(comparison.bitwise_not(x), out, "bitwise_not")
+
+
+def invert(self: Any) -> Any:
+    """~x."""
+    if self.layout.dtype.is_inexact:
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
         )
-    return outputs.finish(comparison.bitwise_not(x), out, "bitwise_not")
+    return comparison.bitwise_not(self)
 
 
 def logical_not(input: Any, *, out: Any = None) -> Any:
@@ -181,6 +231,7 @@ isfinite = _float_test("isfinite", comparison.isfinite, True)
 def isposinf(input: Any, *, out: Any = None) -> Any:
     """Whether an element is +inf."""
     x = face(input, "isposinf")
+    refuse_complex(x, "isposinf does not support complex inputs.")
     value = float("inf")
     result = comparison.eq(x, value) if x.layout.dtype.is_float else comparison.ne(x, x)
     return outputs.finish(result, out, "isposinf")
@@ -189,6 +240,7 @@ def isposinf(input: Any, *, out: Any = None) -> Any:
 def isneginf(input: Any, *, out: Any = None) -> Any:
     """Whether an element is -inf."""
     x = face(input, "isneginf")
+    refuse_complex(x, "isneginf does not support complex inputs.")
     value = float("-inf")
     result = comparison.eq(x, value) if x.layout.dtype.is_float else comparison.ne(x, x)
     return outputs.finish(result, out, "isneginf")
@@ -205,6 +257,7 @@ def isreal(input: Any) -> Any:
 def signbit(input: Any, *, out: Any = None) -> Any:
     """Whether the sign bit is set."""
     x = face(input, "signbit")
+    refuse_complex(x, "signbit is not implemented for complex tensors.", NotImplementedError)
     dtype = x.layout.dtype
     result = comparison.signbit(x) if dtype.is_float else comparison.lt(x, 0)
     return outputs.finish(result, out, "signbit")
@@ -247,6 +300,7 @@ def angle(input: Any, *, out: Any = None) -> Any:
 def deg2rad(input: Any, *, out: Any = None) -> Any:
     """Degrees to radians."""
     x = face(input, "deg2rad")
+    refuse_complex(x, "deg2rad is not supported for complex tensors.")
     result = arithmetic.mul(x, 0.017453292519943295, FRACTIONS[x.layout.dtype][0])
     return outputs.finish(result, out, "deg2rad")
 
@@ -254,6 +308,7 @@ def deg2rad(input: Any, *, out: Any = None) -> Any:
 def rad2deg(input: Any, *, out: Any = None) -> Any:
     """Radians to degrees."""
     x = face(input, "rad2deg")
+    refuse_complex(x, "rad2deg is not supported for complex tensors.")
     result = arithmetic.mul(x, 57.29577951308232, FRACTIONS[x.layout.dtype][0])
     return outputs.finish(result, out, "rad2deg")
 
@@ -261,6 +316,8 @@ def rad2deg(input: Any, *, out: Any = None) -> Any:
 def logit(input: Any, eps: float | None = None, *, out: Any = None) -> Any:
     """log(x / (1 - x)), x first clamped to [eps, 1 - eps] when eps is given."""
     x = face(input, "logit")
+    refuse_complex(x, f"\"logit_cpu\" not implemented for '{scalar_name(x.layout.dtype)}'",
+                   NotImplementedError)  # fmt: skip
     x = select.cast(x, FRACTIONS[x.layout.dtype][0])
     if eps is not None:
         x = arithmetic.minimum(arithmetic.maximum(x, eps), 1.0 - eps)
@@ -271,11 +328,14 @@ def logit(input: Any, eps: float | None = None, *, out: Any = None) -> Any:
 def sinc(input: Any, *, out: Any = None) -> Any:
     """sin(pi x) / (pi x), 1 at zero."""
     x = face(input, "sinc")
-    x = arithmetic.mul(select.cast(x, FRACTIONS[x.layout.dtype][0]), 3.141592653589793)
+    dtype = FRACTIONS[x.layout.dtype][0]
+    wide = engine.float32 if dtype.itemsize == 2 else dtype
+    x = arithmetic.mul(select.cast(x, wide), 3.141592653589793)
     zero = comparison.eq(x, 0.0)
     safe = select.where(zero, 1.0, x)
     result = select.where(zero, 1.0, arithmetic.div(transcendental.sin(safe), safe))
-    return outputs.finish(result, out, "sinc")
+    result = face(select.cast(result, dtype), "sinc")
+    return outputs.finish(label(result, "SincBackward0"), out, "sinc")
 
 
 def nan_to_num(
@@ -306,7 +366,7 @@ for _row in UNARY:
         FUNCTIONS[_alias] = FUNCTIONS[_row.name]
         IN_PLACE[f"{_alias}_"] = IN_PLACE[f"{_row.name}_"]
 _OWN = (
-    neg, positive, sgn, round, frac, bitwise_not, logical_not, isposinf, isneginf, isreal, signbit,
+    neg, positive, sgn, sign, square, round, frac, bitwise_not, logical_not, isposinf, isneginf, isreal, signbit,
     conj, real, imag, angle, deg2rad, rad2deg, logit, sinc, nan_to_num,
 )  # fmt: skip
 FUNCTIONS.update({function.__name__: public(function, function.__name__) for function in _OWN})
@@ -315,6 +375,6 @@ FUNCTIONS.update(
 )
 # Those whose in-place form is "compute, then write back".
 REPLACED_IN_PLACE = (
-    "neg", "negative", "sgn", "round", "frac", "bitwise_not", "logical_not", "deg2rad", "rad2deg",
+    "neg", "negative", "sgn", "sign", "square", "round", "frac", "bitwise_not", "logical_not", "deg2rad", "rad2deg",
     "logit", "sinc", "nan_to_num", "conj_physical",
 )  # fmt: skip

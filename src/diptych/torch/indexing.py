@@ -14,6 +14,7 @@ from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import wrap
 from diptych.ops import indexing, movement, select
 from diptych.ops.select import ASSIGN, WHERE, constant
+from diptych.torch.creation import fitting
 from diptych.torch.creation import tensor as make_tensor
 from diptych.torch.dtypes import scalar_name
 from diptych.torch.gradient_nodes import label
@@ -350,9 +351,7 @@ def _number_tensor(value: Any, x: Any) -> CoreTensor:
     if isinstance(value, (bool, int, float, complex, np.generic)):
         if isinstance(value, np.generic):
             value = value.item()
-        if isinstance(value, complex) and not dtype.is_complex:
-            raise RuntimeError(f"value cannot be converted to type {dtype} without overflow")
-        return constant(value, dtype)
+        return constant(fitting(value, dtype), dtype)
     raise TypeError(f"can't assign a {type(value).__name__} to a torch.{scalar_name(dtype)}Tensor")
 
 
@@ -389,14 +388,20 @@ def put(target: Any, gather: Any, value: CoreTensor, params: Any, accumulate: bo
         not accumulate
         and mask is not None
         and mask.layout.dtype is engine.bool_
-        and value.layout.ndim == 0
+        and value.layout.size == 1
         and mask.layout.shape == target.layout.shape[: mask.layout.ndim]
         and all(t is None for t in gather[1:])
     ):  # one mask and one value: an elementwise choice
+        value = movement.reshape(value, ())
         grown = mask.layout.shape + (1,) * (target.layout.ndim - mask.layout.ndim)
         inplace.update(target, WHERE, (movement.reshape(mask, grown), value, target), params)
         return
-    value = select.cast(value, dtype)
+    if value.layout.dtype is not dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{scalar_name(dtype)} for the destination and {scalar_name(value.layout.dtype)} for "
+            "the source."
+        )
     tensors, axes = indexing.integer_indices(target.layout, gather)
     inplace.update(target, indexing.INDEX_PUT, (target, value, *tensors), (axes, accumulate))
 
@@ -404,12 +409,6 @@ def put(target: Any, gather: Any, value: CoreTensor, params: Any, accumulate: bo
 def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """Write (or add) values where index tensors point, in place."""
     gather = [None if t is None else _as_tensor(t) for t in indices]
-    if self.layout.dtype is not values.layout.dtype:
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{scalar_name(self.layout.dtype)} for the destination and "
-            f"{scalar_name(values.layout.dtype)} for the source."
-        )
     put(self, gather, values, PARAMS[self.layout.dtype], accumulate)
     return self
 

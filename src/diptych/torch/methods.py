@@ -87,7 +87,7 @@ for _room in (elementwise, binary, products, selection):
 attach({
     "__new__": staticmethod(creation.legacy_new), "__neg__": elementwise.neg,
     "__pos__": elementwise.positive, "__abs__": elementwise.FUNCTIONS["abs"],
-    "__invert__": elementwise.bitwise_not, "__pow__": power, "__rpow__": power_of_number,
+    "__invert__": elementwise.invert, "__pow__": power, "__rpow__": power_of_number,
     "__ipow__": binary.pow_, "__hash__": object.__hash__,
 })  # fmt: skip
 # Properties in PyTorch, functions in the namespace.

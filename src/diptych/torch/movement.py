@@ -272,7 +272,8 @@ def squeeze(input: Any, dim: Any = None) -> Any:
         dims = dim if isinstance(dim, (tuple, list)) else (dim,)
         axes = {axis_of(d, len(shape)) for d in dims}
         kept = tuple([n for axis, n in enumerate(shape) if axis not in axes or n != 1])
-    return label(call.current.apply1(movement.RESHAPE, x, (kept,)), "SqueezeBackward0")
+    name = "SqueezeBackward0" if dim is None else "SqueezeBackward1"
+    return label(call.current.apply1(movement.RESHAPE, x, (kept,)), name)
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
@@ -447,7 +448,8 @@ def select_(input: Any, dim: int, index: Any) -> Any:
             f"{axis}"
         )
     position = index + extent if index < 0 else index
-    return movement.squeeze_axes(movement.narrow(x, axis, position, 1), (axis,))
+    entry = movement.squeeze_axes(movement.narrow(x, axis, position, 1), (axis,))
+    return label(entry, "SelectBackward0")
 
 
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -531,7 +533,8 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     if not x.layout.ndim:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
     axis = axis_of(dim, x.layout.ndim)
-    return tuple([select_(x, axis, k) for k in range(x.layout.shape[axis])])
+    entries = [select_(x, axis, k) for k in range(x.layout.shape[axis])]
+    return tuple([label(entry, "UnbindBackward0") for entry in entries])
 
 
 def _axis_split(name: str, axis: int, least: int) -> Any:
@@ -801,13 +804,13 @@ def column_stack(tensors: Any, *, out: Any = None) -> Any:
     return cat(grown, 1, out=out)
 
 
-def broadcast_tensors(*tensors: Any) -> list[Any]:
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """Views of all tensors in their common shape."""
     given = list(tensors[0]) if len(tensors) == 1 and not isinstance(
         tensors[0], CoreTensor
     ) else list(tensors)  # fmt: skip
     shape = broadcast_shapes(*[x.layout.shape for x in given])
-    return [expand(face(x, "broadcast_tensors"), shape) for x in given]
+    return tuple([expand(face(x, "broadcast_tensors"), shape) for x in given])
 
 
 def broadcast_shapes(*shapes: Any) -> Any:
@@ -831,8 +834,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
     swap = indexing == "xy" and len(given) >= 2
-    if swap:
-        given[0], given[1] = given[1], given[0]
     shape = tuple(x.layout.size for x in given)
     grids = []
     for axis, x in enumerate(given):
@@ -840,7 +841,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
         grids.append(expand(column, shape))
     if swap:
         grids = [transpose(grid, 0, 1) for grid in grids]
-        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 
@@ -859,6 +859,7 @@ METHODS: dict[str, Any] = {
     for f in (*_BOTH, *_SPLITS, reshape, view, permute, expand, expand_as, unfold, contiguous, flip,
               repeat)
 }  # fmt: skip
+del METHODS["detach"]  # the class has its own
 METHODS.update(
     select=select_, swapaxes=transpose, swapdims=transpose, moveaxis=movedim,
     split_with_sizes=split, T=property(reversed_axes), mT=property(matrix_transpose),

@@ -13,10 +13,11 @@ from diptych.core.dtypes import ALL, DType
 from diptych.core.layout import broadcast_shapes
 from diptych.core.operation import Operation
 from diptych.core.tensor import Tensor as CoreTensor
-from diptych.core.tensor import cast_class
+from diptych.core.tensor import cast_class, from_array
 from diptych.ops.select import cast, constant
 from diptych.torch import promotion
 from diptych.torch.dtypes import Default, scalar_name
+from diptych.torch.gradient_nodes import label
 from diptych.torch.promotion import FLOAT_NUMBERS, NUMBERS, PARAMS, Params, of_layouts
 from diptych.torch.tensor import Tensor, face
 
@@ -158,6 +159,8 @@ def forward_operator(binary: Binary) -> Callable[[Any, Any], Any]:
             if params is not None:
                 return call.current.apply2(op, self, constant(other, params[0]), params)
         if not isinstance(other, (bool, int, float, complex, np.generic)):
+            if isinstance(other, np.ndarray) and op in TRUTH:
+                return binary(self, from_array(other, Tensor))
             return NotImplemented
         return binary(self, other)
 
@@ -167,10 +170,13 @@ def forward_operator(binary: Binary) -> Callable[[Any, Any], Any]:
 def reflected_operator(binary: Binary) -> Callable[[Any, Any], Any]:
     """``y op x`` where y is a number."""
 
+    name = f"R{binary.name}Backward1" if binary.name == "sub" else ""
+
     def operator(self: Any, other: Any) -> Any:
         if not isinstance(other, (CoreTensor, bool, int, float, complex, np.generic)):
             return NotImplemented
-        return binary(other, self)
+        result = binary(other, self)
+        return label(result, name) if name else result
 
     return operator
 

@@ -68,6 +68,8 @@ def combine(higher: DType | None, lower: DType | None) -> DType | None:
         return higher
     if higher.is_float:
         return _complex_like(higher) if lower.is_complex else higher
+    if lower.is_complex:
+        return lower
     if higher.kind == "b" or lower.is_inexact:
         return promote(higher, lower)
     return higher
@@ -100,8 +102,7 @@ def of_layouts(a: Layout, b: Layout) -> DType:
     if (a.ndim == 0) == (b.ndim == 0):
         return promote(first, second)
     result = combine(first, second) if b.ndim == 0 else combine(second, first)
-    assert result is not None, "two dtypes were given"
-    return result
+    return result  # type: ignore[return-value]
 
 
 def of_number(d: DType, value: Any) -> DType:
@@ -110,8 +111,7 @@ def of_number(d: DType, value: Any) -> DType:
     if found is not None:
         return found[d][0]
     result = combine(d, number_dtype(value))
-    assert result is not None, "two dtypes were given"
-    return result
+    return result  # type: ignore[return-value]
 
 
 def of_operands(*operands: Any) -> DType:
@@ -125,8 +125,7 @@ def of_operands(*operands: Any) -> DType:
         held = ranks[rank]
         ranks[rank] = d if held is None else promote(held, d)
     result = combine(combine(ranks[0], ranks[1]), ranks[2])
-    assert result is not None, "at least one operand was given"
-    return result
+    return result  # type: ignore[return-value]
 
 
 # number class -> tensor dtype -> parameters of an elementwise call that promotes as usual
@@ -135,19 +134,26 @@ NUMBERS: dict[type, dict[DType, Params]] = {}
 FLOAT_NUMBERS: dict[type, dict[DType, Params]] = {}
 
 
+# the same for operations that refuse bool
+NUMBERS_NOT_BOOL: dict[type, dict[DType, Params]] = {}
+
+
 def _fill() -> None:
+    for tables in (NUMBERS, FLOAT_NUMBERS, NUMBERS_NOT_BOOL):
+        for cls in (bool, int, float, complex):
+            tables.setdefault(cls, {}).clear()  # kept as objects: the operators hold them
     for cls, sample in ((bool, True), (int, 1), (float, 1.0), (complex, 1j)):
-        plain: dict[DType, Params] = {}
+        plain = NUMBERS[cls]
         for d in ALL:
             if d is engine.float16 and cls is complex:
                 continue
             if d in _WIDE_UNSIGNED and cls is complex:
                 continue
             joined = combine(d, number_dtype(sample))
-            assert joined is not None, "two dtypes were given"
-            plain[d] = PARAMS[joined]
-        NUMBERS[cls] = plain
-        FLOAT_NUMBERS[cls] = {d: PARAMS[fractional(joined[0])] for d, joined in plain.items()}
+            plain[d] = PARAMS[joined]  # type: ignore[index]
+        FLOAT_NUMBERS[cls].update({d: PARAMS[fractional(p[0])] for d, p in plain.items()})
+        if cls is not bool:
+            NUMBERS_NOT_BOOL[cls].update({d: p for d, p in plain.items() if d is not engine.bool_})
 
 
 def fractional(d: DType) -> DType:

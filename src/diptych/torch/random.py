@@ -18,7 +18,7 @@ from diptych.core.tensor import copy_array, from_array, store
 from diptych.torch import outputs
 from diptych.torch.creation import finished, like
 from diptych.torch.device import CPU, check_device, check_layout
-from diptych.torch.dtypes import Default, core_of
+from diptych.torch.dtypes import Default, core_of, scalar_name
 from diptych.torch.size import shape_of_arguments
 from diptych.torch.tensor import Tensor, face
 
@@ -152,9 +152,7 @@ def _factory(name: str, draw: Any) -> Any:
         core = Default.core if dtype is None else core_of(dtype, name)
         shape = shape_of_arguments(size, name)
         _refuse_negative(shape)
-        if not core.is_inexact:
-            kernel = "normal_kernel_cpu" if name == "randn" else "check_uniform_bounds"
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{_word(core)}'")
+        _refuse_whole(core, name)
         made = _drawn(draw(generator_of(generator), shape, core), core)
         if out is not None:
             return outputs.write(out, made, name)
@@ -164,9 +162,10 @@ def _factory(name: str, draw: Any) -> Any:
     return function
 
 
-def _word(core: DType) -> str:
-    names = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int"}
-    return names.get(core.name, "Long")
+def _refuse_whole(core: DType, name: str) -> None:
+    if not core.is_inexact:
+        kernel = "normal_kernel_cpu" if name.startswith("randn") else "check_uniform_bounds"
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(core)}'")
 
 
 def _refuse_negative(shape: tuple[int, ...]) -> None:
@@ -188,6 +187,7 @@ def _factory_like(name: str, draw: Any) -> Any:
     ) -> Any:  # fmt: skip
         x = face(input, name)
         core = like(x, name, dtype, device, layout)
+        _refuse_whole(core, name)
         made = _drawn(draw(generator_of(generator), x.layout.shape, core), core)
         return finished(made, requires_grad)
 

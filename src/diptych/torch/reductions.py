@@ -76,9 +76,10 @@ def nansum(
 ) -> Any:
     """The sum of what is not NaN."""
     x = face(input, "nansum")
+    if x.layout.dtype.is_complex:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
     if x.layout.dtype.is_float:
-        x = select.where(comparison.ne(x, x), 0.0, x)
-        x = face(x, "nansum")
+        x = face(select.where(comparison.ne(x, x), 0.0, x), "nansum")
     return sum(x, dim, keepdim, dtype=dtype, out=out)
 
 
@@ -215,9 +216,13 @@ def _nonempty_axis(x: CoreTensor, axis: int, name: str) -> None:
         raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
 
 
+_KERNELS = {"max": "max_all", "min": "min_all", "amax": "max_values_cpu", "amin": "min_values_cpu"}
+
+
 def _ordered(x: CoreTensor, name: str) -> None:
     if x.layout.dtype.is_complex:
-        raise RuntimeError(f"\"{name}\" not implemented for '{scalar_name(x.layout.dtype)}'")
+        word = scalar_name(x.layout.dtype)
+        raise NotImplementedError(f"\"{_KERNELS.get(name, name)}\" not implemented for '{word}'")
 
 
 def _extremum(name: str, whole: Any, position: Any, pair: str) -> Any:
@@ -302,6 +307,8 @@ def _arg(name: str, function: Any) -> Any:
         x = face(input, name)
         dim = axis if dim is None else dim
         _ordered(x, name)
+        if x.layout.dtype is engine.bool_:
+            raise RuntimeError(f"{name}(): does not support bool input")
         if dim is None:
             if not x.layout.size:
                 raise IndexError(

@@ -583,14 +583,15 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     if dims is None or dims == ():
         flat = movement.reshape(x, (x.layout.size,))
-        return movement.reshape(indexing.roll(flat, shifts[:1], (0,)), x.layout.shape)
+        rolled = movement.reshape(indexing.roll(flat, shifts[:1], (0,)), x.layout.shape)
+        return label(rolled, "RollBackward0")
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
     if len(axes) != len(shifts):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(axes)}"
         )
     rolled = indexing.roll(x, shifts, [axis_of(axis, x.layout.ndim) for axis in axes])
-    return select.copy(x) if rolled is x else rolled
+    return label(select.copy(x) if rolled is x else rolled, "RollBackward0")
 
 
 def _triangle(name: str, lower: bool) -> Any:
