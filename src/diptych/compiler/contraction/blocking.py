@@ -101,7 +101,7 @@ _STREAMS = 8  # rows that the CPU prefetches at once
 _TASKS = 8  # at least so many, that a thread which comes late costs little
 _TASK_CYCLES = 40_000  # blocks are grouped up to this size
 _ROUND_BYTES = 16 << 20  # packed B of one round: it should stay in the last-level cache
-_UNITS = 512  # units of k in a block: a task's packed A, and a few panels of B, fit the L2 cache
+_DEPTH_BYTES = 2048  # a block along k: packed A and a few panels of B then fit the L2 cache
 
 
 def up(a: int, b: int) -> int:
@@ -180,9 +180,10 @@ def blocking(
         round_batch = max(1, min(batch, _ROUND_BYTES // per_item))
     parallel = work >= PARALLEL_CYCLES
     block_m, block_n = even(m, 128, tile.rows), even(round_n, 768, panel)
-    if tile.rows == 1:
-        block_n = even(round_n, 512, panel)
-    if parallel:
+    streams = tile.rows == 1 and not tile.dot  # B's rows are read once, in long runs
+    if streams:
+        block_n = even(round_n, max(512, up(round_n, 4)), panel)
+    elif parallel:
         block_m, block_n = _enough_blocks(m, round_n, round_batch, tile, panel, block_m, block_n)
     blocks = up(m, block_m) * up(round_n, block_n) * round_batch
     group = max(1, blocks)
@@ -192,7 +193,6 @@ def blocking(
     # Copies go best with as many rows as the CPU prefetches; transpositions in whole blocks.
     pack_units = _STREAMS if copied else even(units, 64, tile.lanes)
     pieces = up(round_k, pack_units) * round_batch
-    streams = tile.rows == 1 and not tile.dot  # B's rows are read once: side by side
     small = block_n * block_k * tile.unit_bytes <= (512 << 10) and not pack_a and not tile.dot
     return Blocking(
         pack_a=pack_a, pack_b=pack_b, panel=panel, block_m=block_m, block_n=block_n,
@@ -208,7 +208,8 @@ def _depth(m: int, units: int, tile: Tile) -> int:
         return _STREAMS if units > 64 else units
     if tile.dot and m == 1:
         return units
-    return even(units, _UNITS, 8) if units > 1.25 * _UNITS else units
+    most = _DEPTH_BYTES // tile.unit_bytes
+    return even(units, most, 8) if units > 1.25 * most else units
 
 
 def _enough_blocks(

@@ -71,6 +71,14 @@ class DotProducts:
         _, a, b, b_step = f.parameters[:4]
         last = f.sub(columns, 1)
         starts = [f.offset(b, f.mul(f.minimum(last, c), b_step), "i8") for c in range(tile.lanes)]
+        sums: list[Value] = []
+        for first in range(0, tile.lanes, _SUMS):
+            sums += self._streams(count, a, starts[first : first + _SUMS])
+        return sums_of_lanes(f, sums)
+
+    def _streams(self, count: Value, a: Value, starts: Sequence[Value]) -> list[Value]:
+        """The sums of a few columns: no more than the L1 cache has ways, and the CPU prefetches."""
+        f, tile = self.f, self.tile
         whole = f.binary("and", count, -tile.lanes)
         zero = constant(self.acc, 0)
 
@@ -81,15 +89,14 @@ class DotProducts:
                 for p, s in zip(starts, acc, strict=True)
             ]
 
-        with f.loop(0, whole, tile.lanes, carried=[zero] * tile.lanes) as loop:
+        with f.loop(0, whole, tile.lanes, carried=[zero] * len(starts)) as loop:
             loop.next(step(loop.index, None, loop.carried))
         sums = loop.results
-        rest = f.choose(
+        return f.choose(
             f.compare("slt", whole, count),
             lambda: step(whole, self._mask(f.sub(count, whole)), sums),
             lambda: sums,
         )
-        return sums_of_lanes(f, rest)
 
     def _one(self, count: Value) -> Value:
         """A single column: several sums along k hide the latency of the multiply-add."""
