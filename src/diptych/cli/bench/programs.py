@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import subprocess
-import time
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from diptych.cli.bench.engines import Installed
 
 WORKER = str(Path(__file__).with_name("worker.py"))
+LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 # A program that imports several is written for the first of these.
 INTERFACES = ("torch", "tensorflow", "jax", "numpy")
 
@@ -137,24 +138,25 @@ class Run:
 def run_whole(engine: Installed, program: Program, threads: int, log: Path) -> Run:
     """Runs the program once in a fresh process."""
     cpus = affinity(threads)
-    command = [*engine.command, program.file, *program.arguments]
-    environment = {**os.environ, **engine.environment}
     before = os.sched_getaffinity(0) if cpus else None
     if cpus:
         os.sched_setaffinity(0, cpus)  # inherited by the child
     try:
-        with log.open("a") as errors:
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - start
+        result = subprocess.run(
+            [sys.executable, "-I", "-S", LAUNCHER, str(log)]
+            + [*engine.command, program.file, *program.arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **engine.environment},
+            check=False,
+        )
     finally:
         if before is not None:
             os.sched_setaffinity(0, before)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        status_text = f"exits with {process.returncode} (see {log})"
-        raise BenchError(f"{engine.name}: {program.name} {status_text}")
-    return Run(seconds, usage.ru_maxrss / 1024)
+    if result.returncode:
+        raise BenchError(f"{engine.name}: {program.name} cannot be started: {result.stderr}")
+    found = json.loads(result.stdout)
+    if found["status"]:
+        text = f"exits with {found['status']} (see {log})"
+        raise BenchError(f"{engine.name}: {program.name} {text}")
+    return Run(found["seconds"], found["megabytes"])
