@@ -65,6 +65,37 @@ def test_two_leaves_given_one_cotangent_do_not_share_memory() -> None:
     assert b.grad.array().tolist() == [1.0, 1.0]
 
 
+class Shared(tape.Node):
+    """Hands one cotangent, or two tensors on its memory, to both of its operands."""
+
+    view = False
+
+    def backward(self, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:
+        fresh = mul(cotangents[0], constant(1.0))
+        return [fresh, tape.alias(fresh, Tensor) if self.view else fresh]
+
+
+@pytest.mark.parametrize("view", [False, True])
+def test_a_cotangent_handed_to_two_leaves_is_copied(view: bool) -> None:
+    a, b = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    y = constant([0.0, 0.0])
+    y.node, y.output = Shared(((a.node, 0), (b.node, 0))), 0
+    y.node.view = view
+    pull(y)
+    assert a.grad.buffer is not b.grad.buffer
+    inplace.update(a.grad, ADD, (a.grad, constant([5.0, 5.0])), (a.grad.layout.dtype,))
+    assert b.grad.array().tolist() == [1.0, 1.0]
+
+
+def test_a_cotangent_that_a_hook_kept_is_copied() -> None:
+    x = leaf([1.0, 2.0])
+    kept: list[Tensor] = []
+    tape.add_hook(x.node, 0, 0, kept.append)
+    pull(mul(x, x))
+    pull(mul(x, x))
+    assert [cotangent.array().tolist() for cotangent in kept] == [[2.0, 4.0]] * 2
+
+
 def test_a_leafs_gradient_is_not_the_callers_cotangent() -> None:
     x = leaf([1.0, 2.0])
     given = constant([1.0, 1.0])
