@@ -22,6 +22,7 @@ from diptych.errors import (
     ShapeError,
 )
 from diptych.graph.trace import Traced
+from diptych.ops import creation
 from diptych.ops.arithmetic import add, div, mul
 from diptych.ops.comparison import eq, logical_and
 from diptych.ops.families import primitive
@@ -752,17 +753,6 @@ def roll(x: Tensor, shifts: Sequence[int], axes: Sequence[int]) -> Tensor:
     return x
 
 
-_iotas: dict[tuple[int, DType], Tensor] = {}
-_IOTAS_LIMIT = 256
-
-
 def iota(count: int, dtype: DType = int64) -> Tensor:
-    """0 to ``count`` - 1; the same object for the same count, so it must not be written to."""
-    key = (count, dtype)
-    found = _iotas.get(key)
-    if found is None:
-        if len(_iotas) >= _IOTAS_LIMIT:
-            _iotas.clear()
-        found = _iotas[key] = copy_array(np.arange(count), Tensor, dtype)
-        found.buffer.writable = False
-    return found
+    """0 to ``count`` - 1."""
+    return creation.iota((count,), 0, dtype)
