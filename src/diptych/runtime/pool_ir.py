@@ -48,12 +48,17 @@ declare i32 @pthread_join(i64, ptr)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @sched_yield()
 declare i64 @syscall(i64, ...)
+declare i32 @sched_getcpu()
+declare i32 @getpid()
+declare i32 @sched_getaffinity(i32, i64, ptr)
+declare i32 @sched_setaffinity(i32, i64, ptr)
 PAUSE_DECLARATION
 
 @word = internal global i64 0, align 128
 @job.body = internal global ptr null, align 128
 @job.context = internal global ptr null, align 8
 @job.tasks = internal global i64 0, align 8
+@job.cpu = internal global i32 -1, align 4
 @pending = internal global i32 0, align 128
 @caller_sleeps = internal global i32 0, align 4
 @sleepers = internal global i32 0, align 128
@@ -102,6 +107,50 @@ run:
 done:
   ret i32 %ran
 }
+
+; Leave the caller's CPU. Linux wakes a worker where its waker runs and may leave the two there for
+; seconds, taking turns; a worker that finds itself there bars that CPU to itself until it finds itself
+; beside the caller elsewhere. The process's own mask bounds where it may go.
+define internal void @step_aside(i32 %cpu) nounwind noinline {
+  %mask = alloca [16 x i64], align 8
+  %known = icmp ult i32 %cpu, 1024
+  br i1 %known, label %read, label %done
+read:
+  call void @llvm.memset.p0.i64(ptr %mask, i8 0, i64 128, i1 false)
+  %pid = call i32 @getpid()
+  %got = call i32 @sched_getaffinity(i32 %pid, i64 128, ptr %mask)
+  %failed = icmp slt i32 %got, 0
+  br i1 %failed, label %done, label %clear
+clear:
+  %wide = zext i32 %cpu to i64
+  %index = lshr i64 %wide, 6
+  %bit = and i64 %wide, 63
+  %one = shl i64 1, %bit
+  %others = xor i64 %one, -1
+  %at = getelementptr i64, ptr %mask, i64 %index
+  %word = load i64, ptr %at
+  %left = and i64 %word, %others
+  store i64 %left, ptr %at
+  br label %look
+look:
+  %i = phi i64 [ 0, %clear ], [ %i.next, %look ]
+  %any = phi i64 [ 0, %clear ], [ %any.next, %look ]
+  %each.at = getelementptr i64, ptr %mask, i64 %i
+  %each = load i64, ptr %each.at
+  %any.next = or i64 %any, %each
+  %i.next = add i64 %i, 1
+  %more = icmp slt i64 %i.next, 16
+  br i1 %more, label %look, label %decide
+decide:
+  %nowhere = icmp eq i64 %any.next, 0
+  br i1 %nowhere, label %done, label %move
+move:
+  %moved = call i32 @sched_setaffinity(i32 0, i64 128, ptr %mask)
+  br label %done
+done:
+  ret void
+}
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
 define internal ptr @worker(ptr %argument) nounwind {
   %id = ptrtoint ptr %argument to i64
@@ -152,6 +201,14 @@ run:
   %body = load atomic ptr, ptr @job.body monotonic, align 8
   %context = load atomic ptr, ptr @job.context monotonic, align 8
   %tasks = load atomic i64, ptr @job.tasks monotonic, align 8
+  %theirs = load atomic i32, ptr @job.cpu monotonic, align 4
+  %mine = call i32 @sched_getcpu()
+  %beside = icmp eq i32 %theirs, %mine
+  br i1 %beside, label %aside, label %take
+aside:
+  call void @step_aside(i32 %mine)
+  br label %take
+take:
   ; The swap in @work succeeds only while the job read here is the current one, but its first look
   ; must be at the same generation: %gen was read before the fields.
   %ran = call i32 @work(i64 %gen, ptr %body, ptr %context, i64 %tasks, i64 %id)
@@ -263,6 +320,8 @@ publish:
   store atomic ptr %body, ptr @job.body monotonic, align 8
   store atomic ptr %context, ptr @job.context monotonic, align 8
   store atomic i64 %tasks, ptr @job.tasks monotonic, align 8
+  %cpu = call i32 @sched_getcpu()
+  store atomic i32 %cpu, ptr @job.cpu monotonic, align 4
   %count = trunc i64 %tasks to i32
   store atomic i32 %count, ptr @pending monotonic, align 4
   store i64 1, ptr %state
