@@ -1,0 +1,201 @@
+"""TensorFlow's face: ``import diptych.tensorflow as tf``."""
+
+from __future__ import annotations
+
+import diptych.engine as _engine
+from diptych.tensorflow import (
+    bitwise,
+    config,
+    debugging,
+    dtypes,
+    errors,
+    linalg,
+    math,
+    nest,
+    nn,
+    operators,
+    random,
+    test,
+    version,
+)
+from diptych.tensorflow.arrays import (
+    argsort,
+    broadcast_dynamic_shape,
+    broadcast_to,
+    concat,
+    expand_dims,
+    eye,
+    fill,
+    identity,
+    linspace_nd,
+    meshgrid,
+    one_hot,
+    ones,
+    ones_like,
+    pad,
+    range,
+    rank,
+    repeat,
+    reshape,
+    reverse,
+    roll,
+    searchsorted,
+    sequence_mask,
+    shape,
+    shape_n,
+    size,
+    sort,
+    split,
+    squeeze,
+    stack,
+    tile,
+    transpose,
+    unique,
+    unique_with_counts,
+    unstack,
+    zeros,
+    zeros_like,
+)
+from diptych.tensorflow.clipping import clip_by_global_norm, clip_by_norm
+from diptych.tensorflow.control import (
+    case,
+    cond,
+    control_dependencies,
+    device,
+    executing_eagerly,
+    function,
+    group,
+    init_scope,
+    inside_function,
+    map_fn,
+    name_scope,
+    no_op,
+    switch_case,
+    vectorized_map,
+    while_loop,
+)
+from diptych.tensorflow.conversion import (
+    constant,
+    convert_to_tensor,
+    is_symbolic_tensor,
+    is_tensor,
+)
+from diptych.tensorflow.debugging import Assert
+from diptych.tensorflow.debugging import print_ as print
+from diptych.tensorflow.dtypes import (
+    DType,
+    as_dtype,
+    bfloat16,
+    bool,
+    complex64,
+    complex128,
+    double,
+    float16,
+    float32,
+    float64,
+    half,
+    int8,
+    int16,
+    int32,
+    int64,
+    resource,
+    string,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+    variant,
+)
+from diptych.tensorflow.gathering import (
+    boolean_mask,
+    gather,
+    gather_nd,
+    scatter_nd,
+    strided_slice,
+    tensor_scatter_nd_add,
+    tensor_scatter_nd_sub,
+    tensor_scatter_nd_update,
+    where,
+)
+from diptych.tensorflow.gathering import slice_ as slice
+from diptych.tensorflow.gradient_tape import (
+    GradientTape,
+    UnconnectedGradients,
+    custom_gradient,
+    grad_pass_through,
+    stop_gradient,
+)
+from diptych.tensorflow.linalg import einsum, matmul, norm, tensordot
+from diptych.tensorflow.math import (
+    abs,
+    acos,
+    acosh,
+    add,
+    add_n,
+    argmax,
+    argmin,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cast,
+    clip_by_value,
+    complex,
+    cos,
+    cosh,
+    cumsum,
+    divide,
+    equal,
+    exp,
+    floor,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    pow,
+    reduce_all,
+    reduce_any,
+    reduce_logsumexp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    round,
+    saturate_cast,
+    scalar_mul,
+    sigmoid,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    subtract,
+    tan,
+    tanh,
+    truediv,
+    truncatediv,
+    truncatemod,
+)
+from diptych.tensorflow.missing import attributes
+from diptych.tensorflow.tensor import Tensor
+from diptych.tensorflow.tensor_shape import TensorShape, broadcast_static_shape
+from diptych.tensorflow.variable import Variable
+
+__version__ = version.VERSION
+newaxis = None
+linspace = linspace_nd
+
+__getattr__ = attributes("")
+_engine.ensure()
+operators.attach(Variable)
+dtypes.cast, dtypes.saturate_cast, dtypes.complex = cast, saturate_cast, complex
