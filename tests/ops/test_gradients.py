@@ -156,9 +156,9 @@ def _moved_gradient(
     return sum(inner(g, w) for g, w in zip(found, weights, strict=True))
 
 
-def check_first(op: Operation, kind: str) -> None:
+def check_first(op: Operation, kind: str, limit: int) -> None:
     tried = smooth = 0
-    for sample in usable(op, kind)[:8]:
+    for sample in usable(op, kind)[:limit]:
         generator = np.random.default_rng(len(op.name))
         arrays = [np.asarray(operand) for operand in sample.operands]
         results = apply(op, tensors(sample), sample.params)
@@ -244,12 +244,12 @@ def cases(order: str, kind: str) -> Any:
 
 @cases("first", "f")
 def test_gradient_is_the_slope_in_float64(op: Operation, evaluator: str) -> None:
-    check_first(op, "f")
+    check_first(op, "f", 8 if evaluator == "reference" else 3)
 
 
 @cases("first", "c")
 def test_gradient_is_the_slope_in_complex128(op: Operation, evaluator: str) -> None:
-    check_first(op, "c")
+    check_first(op, "c", 4)
 
 
 @cases("second", "f")
