@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from diptych.loops.nest import Access, ColumnNest, Nest, RowNest, cost
 
 DIRECT_WORK = 1 << 17  # cost units under which a nest runs on the calling thread
-TASK_WORK = 1 << 16  # cost units of one task
+LEAST_TASK = 1 << 16  # cost units of the smallest task
+MOST_TASK = 1 << 19  # of the largest: long runs of memory keep the prefetchers going
+TASKS = 16  # tasks that work between those bounds is cut into
 SPLIT_ROWS = 8  # with fewer rows than this, long reduced rows are cut
 SPLIT_CHUNK = 1 << 14  # elements of the shortest piece of a cut reduction
 MAX_SPLITS = 256  # pieces of a cut row; their partial results lie on the stack
@@ -184,6 +186,11 @@ def _up(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def task_work(total: int) -> int:
+    """Cost units of one task when ``total`` units are shared out."""
+    return min(max(total // TASKS, LEAST_TASK), MOST_TASK)
+
+
 def _row_tasks(nest: RowNest, layout: Layout) -> list[int]:
     """[tasks, rows per task, elements per chunk, chunks per row] of a row nest."""
     count, length = _product(layout.extents), layout.inner
@@ -200,7 +207,7 @@ def _row_tasks(nest: RowNest, layout: Layout) -> list[int]:
         chunks, per_task = _up(length, tile), min(count, TILE)
         return [_up(count, per_task) * chunks, per_task, tile, chunks]
     if nest.pointwise:
-        grain = max(PIECE, TASK_WORK // each)
+        grain = max(PIECE, task_work(length * count * each) // each)
         if length > 2 * grain:
             chunk = _up(_up(length, _up(length, grain)), PIECE) * PIECE
             chunks = _up(length, chunk)
@@ -208,7 +215,8 @@ def _row_tasks(nest: RowNest, layout: Layout) -> list[int]:
     elif length >= 4 * SPLIT_CHUNK and (count < SPLIT_ROWS or length >= 1 << 30):
         chunk = max(SPLIT_CHUNK, _up(_up(length, MAX_SPLITS), PIECE) * PIECE)
         return [1, count, chunk, _up(length, chunk)]
-    per_task = max(1, TASK_WORK // ((length + 4) * each))
+    row = (length + 4) * each
+    per_task = max(1, task_work(count * row) // row)
     return [_up(count, per_task), per_task, max(1, length), 1]
 
 
@@ -220,11 +228,11 @@ def _column_tasks(nest: ColumnNest, layout: Layout) -> list[int]:
     if count * length == 0 or work <= DIRECT_WORK:
         return [1, max(1, length), 1, max(1, reduced), 1]
     panel = PANEL
-    while panel < length and panel * reduced * each < TASK_WORK:
+    while panel < length and panel * reduced * each < LEAST_TASK:
         panel *= 2
     panels = _up(length, panel)
     bytes_each = 8 * len(nest.reduces) * _up(length, PANEL) * PANEL * 2
-    limit = min(64, PARTIAL_BYTES // bytes_each, work // count // TASK_WORK)
+    limit = min(64, PARTIAL_BYTES // bytes_each, work // count // LEAST_TASK)
     if count == 1 and panels < 32 and limit >= 2 and reduced >= 64:
         split = max(32, _up(reduced, limit))
         return [panels * _up(reduced, split), panel, panels, split, _up(reduced, split)]

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.native
 @pytest.fixture
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(layouts, "DIRECT_WORK", 64)
-    monkeypatch.setattr(layouts, "TASK_WORK", 512)
+    monkeypatch.setattr(layouts, "LEAST_TASK", 512)
+    monkeypatch.setattr(layouts, "MOST_TASK", 512)
     yield
 
 
@@ -120,7 +121,8 @@ def test_layer_norm_weight_gradients(pieces: bool, monkeypatch: pytest.MonkeyPat
     """Two sums at once over rows with per-row means, an epilogue that reads the columns' weight."""
     if pieces:
         monkeypatch.setattr(layouts, "DIRECT_WORK", 64)
-        monkeypatch.setattr(layouts, "TASK_WORK", 512)
+        monkeypatch.setattr(layouts, "LEAST_TASK", 512)
+        monkeypatch.setattr(layouts, "MOST_TASK", 512)
     shape = (200, 70)
     steps = [(70, 1), (70, 1), (1, 0), (1, 0), (0, 1), (0, 1), (0, 1)]
     layout = layouts.columns(shape, steps, [0], outputs=2)

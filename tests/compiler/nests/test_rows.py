@@ -37,7 +37,8 @@ pytestmark = pytest.mark.native
 def small_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut small work into many tasks and pieces."""
     monkeypatch.setattr(layouts, "DIRECT_WORK", 64)
-    monkeypatch.setattr(layouts, "TASK_WORK", 512)
+    monkeypatch.setattr(layouts, "LEAST_TASK", 512)
+    monkeypatch.setattr(layouts, "MOST_TASK", 512)
     monkeypatch.setattr(layouts, "SPLIT_CHUNK", 48)
     monkeypatch.setattr(layouts, "PIECE", 16)
     yield
