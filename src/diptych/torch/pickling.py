@@ -1,4 +1,4 @@
-"""Writing objects as PyTorch pickles them: tensors beside the pickle, names in PyTorch's modules."""
+"""Writing objects as PyTorch pickles them: tensors beside the pickle, names as PyTorch's."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def public_module(module: str) -> str:
 
 
 class Pickler(pickle._Pickler):
-    """Pickles as PyTorch does: tensors as calls of its rebuilding functions on numbered storages."""
+    """Pickles as PyTorch does: tensors as calls of its rebuilding functions on storages."""
 
     def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol)
@@ -145,6 +145,7 @@ class Pickler(pickle._Pickler):
             )
         elif found.core is not core:
             raise RuntimeError(
-                "Cannot save multiple tensors or storages that view the same data as different types"
+                "Cannot save multiple tensors or storages that view the same data as different "
+                "types"
             )
         return found

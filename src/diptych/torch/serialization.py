@@ -89,7 +89,7 @@ class Unseekable:
 
 
 def put(archive: zipfile.ZipFile, name: str, data: Any) -> None:
-    """Store an entry without compression, its bytes aligned within the file as PyTorch aligns them."""
+    """Store an entry without compression, its bytes aligned within the file as PyTorch's."""
     info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     start = archive.start_dir + 30 + len(name.encode()) + 4  # header, name, the filler's own header
     filler = -start % _ALIGNMENT
@@ -123,8 +123,8 @@ def load(
             return load_from(file, map_location, weights_only, encoding)
     if not hasattr(f, "read") or not hasattr(f, "seek"):
         raise AttributeError(
-            "'f' must be a path or a file that can be read and sought. You can only torch.load from "
-            "a file that is seekable. Please pre-load the data into a buffer like io.BytesIO and "
+            "'f' must be a path or a file that can be read and sought. You can only torch.load "
+            "from a file that is seekable. Please pre-load the data into a buffer like io.BytesIO and "
             "try to load from it instead."
         )
     return load_from(f, map_location, weights_only, encoding)
@@ -246,7 +246,8 @@ def check_location(map_location: Any, location: str) -> None:
         )
     if str(wanted) not in ("cpu", "cpu:0"):
         raise RuntimeError(
-            f"don't know how to restore data location of torch.UntypedStorage (tagged with {wanted})"
+            f"don't know how to restore data location of torch.UntypedStorage "
+            f"(tagged with {wanted})"
         )
 
 

@@ -21,7 +21,7 @@ from diptych.torch.tensor import Tensor
 
 
 class Allowed:
-    """A name that a file may call. It cannot be changed from the file, and is not the thing itself."""
+    """A name that a file may call. The file cannot change it, and it is not the thing itself."""
 
     __slots__ = ("function", "value")
 

@@ -153,14 +153,14 @@ def grad(
         raise ValueError("grad requires non-empty inputs.")
     found = pulled(roots_of(as_tuple(outputs), grad_outputs), wanted, retain_graph, create_graph)
     out = []
-    for value, gradient in zip(wanted, found, strict=True):
+    for index, (value, gradient) in enumerate(zip(wanted, found, strict=True)):
         if gradient is None:
             if materialize_grads:
                 gradient = zeros_like(value, requires_grad=create_graph)
             elif not allow_unused:
                 raise RuntimeError(
-                    "One of the differentiated Tensors appears to not have been used in the graph. "
-                    "Set allow_unused=True if this is the desired behavior."
+                    f"The differentiated Tensor at index {index} appears to not have been used in "
+                    "the graph. Set allow_unused=True if this is the desired behavior."
                 )
         else:
             gradient = tape.in_class_of(gradient, value if isinstance(value, CoreTensor) else _LIKE)

@@ -12,6 +12,8 @@ import numpy as np
 from diptych.core import tape
 from diptych.core.random import torch_stream
 from diptych.core.tensor import store
+from diptych.ops.select import where
+from diptych.torch.creation import empty_like
 from diptych.torch.random import default_generator
 
 _LINEAR = (
@@ -79,7 +81,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Any:
-    """Normal, cut off at a and b: the inverse distribution function of uniform numbers."""
+    """Normal, drawn again where it falls outside a and b."""
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
@@ -91,13 +93,37 @@ def trunc_normal_(
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
     with tape.recording(False):
-        low, high = below((a - mean) / std), below((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        tensor.clamp_(min=a, max=b)
-        return tensor
+        if below((b - mean) / std) - below((a - mean) / std) > 0.3:
+            return _redrawn(tensor, mean, std, a, b, generator)
+        return _accepted(tensor, mean, std, a, b, generator)
+
+
+def _redrawn(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any) -> Any:
+    """Normals of the whole shape, again and again, for those still outside (few of them)."""
+    bounds = tensor.detach().new_tensor([a, b])
+    tensor.normal_(mean, std, generator=generator)
+    fresh = empty_like(tensor)
+    while True:
+        outside = (tensor < bounds[0]) | (tensor > bounds[1])
+        if not bool(outside.any()):
+            return tensor
+        fresh.normal_(mean, std, generator=generator)
+        tensor.copy_(where(outside, fresh, tensor))
+
+
+def _accepted(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any) -> Any:
+    """Uniforms between the bounds, each accepted with its density over the highest one."""
+    mode = max(a, min(mean, b))
+    highest = -0.5 * ((mode - mean) / std) ** 2
+    candidates, chances = empty_like(tensor), empty_like(tensor)
+    pending = None
+    while pending is None or bool(pending.any()):
+        candidates.uniform_(a, b, generator=generator)
+        tensor.copy_(candidates if pending is None else where(pending, candidates, tensor))
+        density = candidates.sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(highest)
+        refused = chances.uniform_(generator=generator).log_() > density
+        pending = refused if pending is None else pending & refused
+    return tensor
 
 
 def constant_(tensor: Any, val: float) -> Any:

@@ -19,7 +19,7 @@ from diptych.ops.select import ASSIGN, cast, copy, where
 from diptych.torch.dtypes import core_of
 from diptych.torch.promotion import PARAMS
 from diptych.torch.random import default_generator
-from diptych.torch.tensor import Tensor, axis_of, face
+from diptych.torch.tensor import Tensor, axis_of, face, scalar_name
 
 
 def in_place(target: Any, function: Callable[[Any], Any]) -> Any:
@@ -302,6 +302,14 @@ def _axis(input: Any, dim: Any, name: str, stacklevel: int) -> int:
     return axis_of(dim, ndim)
 
 
+def _require_float(input: Any, axis: int, name: str) -> None:
+    if not input.layout.dtype.is_float:
+        last = "lastdim_" if axis == max(input.layout.ndim - 1, 0) else ""
+        raise NotImplementedError(
+            f"\"{name}_{last}kernel_impl\" not implemented for '{scalar_name(input)}'"
+        )
+
+
 def _rows(input: Any, axis: int, compute: Callable[[Any, int], Any]) -> Any:
     if input.layout.ndim == 0:  # a scalar is a row of one
         return reshape(compute(reshape(input, (1,)), 0), ())
@@ -314,6 +322,7 @@ def softmax(input: Any, dim: Any = None, _stacklevel: int = 3, dtype: Any = None
     axis = _axis(input, dim, "softmax", _stacklevel)
     if dtype is not None:
         input = cast(input, core_of(dtype))
+    _require_float(input, axis, "softmax")
     return _rows(input, axis, normalization.softmax)
 
 
@@ -323,6 +332,7 @@ def log_softmax(input: Any, dim: Any = None, _stacklevel: int = 3, dtype: Any = 
     axis = _axis(input, dim, "log_softmax", _stacklevel)
     if dtype is not None:
         input = cast(input, core_of(dtype))
+    _require_float(input, axis, "log_softmax")
     return _rows(input, axis, normalization.log_softmax)
 
 
