@@ -1,4 +1,4 @@
-"""Elementwise operations as tables: the kernel's name, what it takes, and the engine's operation."""
+"""Elementwise operations as tables: the kernel's name, its dtypes, the engine's operation."""
 
 from __future__ import annotations
 
@@ -167,6 +167,21 @@ class Power(Binary):
         return super().__call__(x, y, name)
 
 
+class Logical(Binary):
+    """An operation on truth values: nothing else becomes one."""
+
+    def __call__(self, x: Any, y: Any, name: Any = None) -> Any:
+        x, y = self.truth(x, 0, name), self.truth(y, 1, name)
+        return super().__call__(x, y, name)
+
+    def truth(self, x: Any, position: int, name: Any) -> Any:
+        """An operand as a tensor of truth values."""
+        x = tensor_of(x) if is_typed(x) else from_python(x, dtypes.bool_)
+        if x.layout.dtype is not dtypes.bool_:
+            raise mismatch(self.op, position, dtypes.bool_, x.layout.dtype, name)
+        return x
+
+
 class Comparison(Binary):
     """A comparison; for equality, shapes that do not fit are simply not equal."""
 
@@ -247,8 +262,8 @@ less = Comparison("Less", _C.LT, ORDERED)
 less_equal = Comparison("LessEqual", _C.LE, ORDERED)
 greater = Comparison("Greater", _C.GT, ORDERED)
 greater_equal = Comparison("GreaterEqual", _C.GE, ORDERED)
-logical_and = Binary("LogicalAnd", _C.LOGICAL_AND, BOOL)
-logical_or = Binary("LogicalOr", _C.LOGICAL_OR, BOOL)
+logical_and = Logical("LogicalAnd", _C.LOGICAL_AND, BOOL)
+logical_or = Logical("LogicalOr", _C.LOGICAL_OR, BOOL)
 bitwise_and = Binary("BitwiseAnd", _C.BITWISE_AND, BITS, strict=True)
 bitwise_or = Binary("BitwiseOr", _C.BITWISE_OR, BITS, strict=True)
 bitwise_xor = Binary("BitwiseXor", _C.BITWISE_XOR, BITS, strict=True)

@@ -42,11 +42,7 @@ def _logical(truth: table.Binary, bits: table.Binary) -> tuple[Any, Any]:
     return operator, reflected
 
 
-class _Xor(table.Binary):
-    """``^`` of truth values: TensorFlow has no kernel of that name, nor does it tell."""
-
-
-_xor = _Xor("LogicalXor", table.comparison.LOGICAL_XOR, table.BOOL)
+_xor = table.Logical("LogicalXor", table.comparison.LOGICAL_XOR, table.BOOL)
 
 
 def _truediv(self: Any, other: Any) -> Any:
