@@ -3,88 +3,87 @@
 from __future__ import annotations
 
 import importlib
+import math as _math
 from typing import Any
 
 from diptych import engine as _engine
-from diptych.torch import (
-    binary,
-    conversion,
-    creation,
-    dtypes,
-    elementwise,
-    gradients,
-    indexing,
-    movement,
-    namespace,
-    printing,
-    products,
-    reductions,
-    selection,
-)
-from diptych.torch import (
-    device as _device,
-)
-from diptych.torch import (
-    methods as _methods,
-)
-from diptych.torch import (
-    random as random,
-)
+from diptych.torch import absent as _absent
+from diptych.torch import binary as _binary
+from diptych.torch import composed as _composed
+from diptych.torch import conversion as _conversion
+from diptych.torch import creation as _creation
+from diptych.torch import device as _device
+from diptych.torch import dtypes as _dtypes
+from diptych.torch import elementwise as _elementwise
+from diptych.torch import gradients as _gradients
+from diptych.torch import indexing as _indexing
+from diptych.torch import methods as _methods
+from diptych.torch import movement as _movement
+from diptych.torch import namespace as _namespace
+from diptych.torch import printing as _printing
+from diptych.torch import products as _products
+from diptych.torch import random as random
+from diptych.torch import reductions as _reductions
+from diptych.torch import return_types as return_types
+from diptych.torch import selection as _selection
+from diptych.torch import version as version
 from diptych.torch.device import device as device
 from diptych.torch.device import layout as layout
 from diptych.torch.device import memory_format as memory_format
-from diptych.torch.dtypes import (
-    dtype as dtype,
-)
-from diptych.torch.dtypes import (
-    finfo as finfo,
-)
-from diptych.torch.dtypes import (
-    get_default_dtype as get_default_dtype,
-)
-from diptych.torch.dtypes import (
-    iinfo as iinfo,
-)
-from diptych.torch.dtypes import (
-    set_default_dtype as set_default_dtype,
-)
-from diptych.torch.promotion import (
-    can_cast as can_cast,
-)
-from diptych.torch.promotion import (
-    promote_types as promote_types,
-)
-from diptych.torch.promotion import (
-    result_type as result_type,
-)
+from diptych.torch.dtypes import dtype as dtype
+from diptych.torch.dtypes import finfo as finfo
+from diptych.torch.dtypes import get_default_dtype as get_default_dtype
+from diptych.torch.dtypes import iinfo as iinfo
+from diptych.torch.dtypes import set_default_dtype as set_default_dtype
+from diptych.torch.promotion import can_cast as can_cast
+from diptych.torch.promotion import promote_types as promote_types
+from diptych.torch.promotion import result_type as result_type
 from diptych.torch.size import Size as Size
 from diptych.torch.tensor import Tensor as Tensor
 from diptych.torch.tensor import is_tensor as is_tensor
 
-__version__ = "2.13.0"
+__version__ = version.__version__
+pi, e, inf, nan, newaxis = _math.pi, _math.e, _math.inf, _math.nan, None
 
 _engine.ensure()
+_methods.attach_all()
 
-for _table in (
-    elementwise.FUNCTIONS, binary.FUNCTIONS, creation.FUNCTIONS, random.FUNCTIONS,
-    gradients.FUNCTIONS, movement.FUNCTIONS, conversion.FUNCTIONS, indexing.FUNCTIONS,
-    printing.FUNCTIONS, reductions.FUNCTIONS, products.FUNCTIONS, selection.FUNCTIONS,
-    namespace.FUNCTIONS, dtypes.NAMED,
-    {alias: dtypes.NAMED[name] for alias, name in dtypes.ALIASES.items()},
-    _device.LAYOUTS, _device.MEMORY_FORMATS,
-):  # fmt: skip
+# Where the names of the namespace come from, in order; docs and coverage are generated from it.
+TABLES: tuple[dict[str, Any], ...] = (
+    _elementwise.FUNCTIONS, _binary.FUNCTIONS, _creation.FUNCTIONS, random.FUNCTIONS,
+    _gradients.FUNCTIONS, _movement.FUNCTIONS, _conversion.FUNCTIONS, _indexing.FUNCTIONS,
+    _printing.FUNCTIONS, _reductions.FUNCTIONS, _products.FUNCTIONS, _selection.FUNCTIONS,
+    _namespace.FUNCTIONS, _composed.FUNCTIONS, _dtypes.NAMED,
+    {alias: _dtypes.NAMED[name] for alias, name in _dtypes.ALIASES.items()},
+    _device.LAYOUTS, _device.MEMORY_FORMATS, _methods.IN_PLACE_FUNCTIONS,
+)  # fmt: skip
+for _table in TABLES:
     globals().update(_table)
 
 # Loaded when they are first asked for.
-_LAZY = {"nn", "optim", "utils", "autograd", "serialization"}
-_LAZY_FROM = {"save": "serialization", "load": "serialization"}
+SUBMODULES = frozenset(
+    "amp autograd backends cuda fft jit linalg nn optim serialization special testing types utils"
+    .split()
+)  # fmt: skip
+# name -> the submodule that has it
+ELSEWHERE = {
+    "save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp",
+    **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    if name in SUBMODULES:
         return importlib.import_module(f"diptych.torch.{name}")
-    if name in _LAZY_FROM:
-        module = importlib.import_module(f"diptych.torch.{_LAZY_FROM[name]}")
-        found = globals()[name] = getattr(module, name)
-        return found
-    raise AttributeError(f"module 'torch' has no attribute '{name}'")
+    if name in ELSEWHERE:
+        found = getattr(importlib.import_module(f"diptych.torch.{ELSEWHERE[name]}"), name)
+    elif name in _absent.FUNCTIONS:
+        found = _absent.function(f"torch.{name}")
+    else:
+        raise AttributeError(f"module 'torch' has no attribute '{name}'")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *SUBMODULES, *ELSEWHERE})

@@ -112,14 +112,14 @@ def division(name: str) -> Callable[[DType, Any], DType]:
 _FLOAT_ONLY: dict[DType, Any] = {d: PARAMS[d] for d in engine.FLOATS}
 _NO_COMPLEX: dict[DType, Any] = {d: PARAMS[d] for d in ALL if not d.is_complex}
 _REAL_NUMBERS = {cls: NUMBERS[cls] for cls in (bool, int, float)}
-_REAL_NUMBERS_OF_FLOATS = {cls: {d: PARAMS[d] for d in engine.FLOATS} for cls in (bool, int, float)}
+_OF_FLOATS = {cls: {d: PARAMS[d] for d in engine.FLOATS} for cls in (bool, int, float)}
 _BITS: dict[DType, Any] = {d: PARAMS[d] for d in engine.INTEGERS_AND_BOOL}
 _NONE: dict[Any, Any] = {}
 _TRUTH_SAME = dict.fromkeys(ALL, (engine.bool_,))
 
 
 class Row(NamedTuple):
-    """name, engine operation, promotion, and the operator methods' stems (``add`` -> ``__add__``)."""
+    """Name, engine operation, promotion, and the stem of the operator methods (``__add__``)."""
 
     name: str
     op: Operation
@@ -137,8 +137,8 @@ BINARY: tuple[Row, ...] = (
     Row("sub", _A.SUB, NOT_BOOL, NUMBERS_NOT_BOOL, subtraction, "sub", ("subtract",)),
     Row("mul", _A.MUL, operator="mul", aliases=("multiply",)),
     Row("div", _A.DIV, FRACTIONS, FLOAT_NUMBERS, fraction, "truediv", ("divide", "true_divide")),
-    Row("floor_divide", _A.FLOORDIV, _FLOAT_ONLY, _REAL_NUMBERS_OF_FLOATS, division("div_floor"), "floordiv"),
-    Row("remainder", _A.REMAINDER, _FLOAT_ONLY, _REAL_NUMBERS_OF_FLOATS, division("remainder"), "mod"),
+    Row("floor_divide", _A.FLOORDIV, _FLOAT_ONLY, _OF_FLOATS, division("div_floor"), "floordiv"),
+    Row("remainder", _A.REMAINDER, _FLOAT_ONLY, _OF_FLOATS, division("remainder"), "mod"),
     Row("fmod", _A.FMOD, _FLOAT_ONLY, _NONE, division("fmod")),
     Row("maximum", _A.MAXIMUM, _NO_COMPLEX, _NONE, real_only("maximum"), in_place=False),
     Row("minimum", _A.MINIMUM, _NO_COMPLEX, _NONE, real_only("minimum"), in_place=False),

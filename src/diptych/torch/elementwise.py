@@ -366,8 +366,8 @@ for _row in UNARY:
         FUNCTIONS[_alias] = FUNCTIONS[_row.name]
         IN_PLACE[f"{_alias}_"] = IN_PLACE[f"{_row.name}_"]
 _OWN = (
-    neg, positive, sgn, sign, square, round, frac, bitwise_not, logical_not, isposinf, isneginf, isreal, signbit,
-    conj, real, imag, angle, deg2rad, rad2deg, logit, sinc, nan_to_num,
+    neg, positive, sgn, sign, square, round, frac, bitwise_not, logical_not, isposinf,
+    isneginf, isreal, signbit, conj, real, imag, angle, deg2rad, rad2deg, logit, sinc, nan_to_num,
 )  # fmt: skip
 FUNCTIONS.update({function.__name__: public(function, function.__name__) for function in _OWN})
 FUNCTIONS.update(
@@ -375,6 +375,7 @@ FUNCTIONS.update(
 )
 # Those whose in-place form is "compute, then write back".
 REPLACED_IN_PLACE = (
-    "neg", "negative", "sgn", "sign", "square", "round", "frac", "bitwise_not", "logical_not", "deg2rad", "rad2deg",
+    "neg", "negative", "sgn", "sign", "square", "round", "frac", "bitwise_not",
+    "logical_not", "deg2rad", "rad2deg",
     "logit", "sinc", "nan_to_num", "conj_physical",
 )  # fmt: skip

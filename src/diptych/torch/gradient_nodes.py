@@ -9,7 +9,7 @@ from diptych.core.tape import Leaf, Node
 
 # Where the engine's name of an operation does not turn into PyTorch's by capital letters.
 _NAMES = {
-    "cast": "ToCopy", "floordiv": "FloorDivide", "truncdiv": "Div", "square": "Pow", "maximum": "Maximum",
+    "cast": "ToCopy", "floordiv": "FloorDivide", "truncdiv": "Div", "square": "Pow",
     "matmul": "Mm", "dot": "Mm", "broadcast": "Expand", "reshape": "View", "transpose": "Permute",
     "concatenate": "Cat", "slice": "Slice", "assign": "Copy", "select": "Select", "abs": "Abs",
     "put_strided": "CopySlices", "as_strided": "AsStrided", "max": "Amax", "min": "Amin",
@@ -28,7 +28,7 @@ def backward_name(operation: str) -> str:
 
 
 def label(tensor: Any, name: str) -> Any:
-    """Give a result whose last engine operation has another name the ``grad_fn`` name PyTorch has."""
+    """Give a result the ``grad_fn`` name that PyTorch has, whatever the engine's operation."""
     node = tensor.node
     if node is not None:
         if node.metadata is None:

@@ -39,14 +39,14 @@ def first_cotangent(root: CoreTensor, gradient: Any) -> Any:
         )
     if gradient.layout.shape != place.shape:
         raise RuntimeError(
-            f"Mismatch in shape: grad_output[0] has a shape of {shape_text(gradient)} and output[0] "
-            f"has a shape of {shape_text(root)}."
+            f"Mismatch in shape: grad_output[0] has a shape of {shape_text(gradient)} and "
+            f"output[0] has a shape of {shape_text(root)}."
         )
     if gradient.layout.dtype.is_complex != place.dtype.is_complex:
         raise RuntimeError(
-            "For complex Tensors, both grad_output and output are required to have the same dtype. "
-            f"Mismatch in dtype: grad_output[0] has a dtype of {scalar_name(gradient.layout.dtype)} "
-            f"and output[0] has a dtype of {scalar_name(place.dtype)}."
+            "For complex Tensors, both grad_output and output are required to have the same "
+            f"dtype. Mismatch in dtype: grad_output[0] has a dtype of {scalar_name(gradient.layout.dtype)}"
+            f" and output[0] has a dtype of {scalar_name(place.dtype)}."
         )
     return gradient
 

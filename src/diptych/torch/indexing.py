@@ -259,7 +259,7 @@ def _one_strides(shape: tuple[int, ...], strides: list[int]) -> tuple[int, ...]:
 
 
 def entries(index: Any) -> tuple[Any, ...]:
-    """An index as a tuple; a list with slices, tensors or lists in it counts as one (deprecated)."""
+    """An index as a tuple; a list that holds slices, tensors or lists is one too (deprecated)."""
     if index.__class__ is tuple:
         return index
     if isinstance(index, tuple):
@@ -383,17 +383,18 @@ def _assign(target: Any, value: CoreTensor) -> None:
 def put(target: Any, gather: Any, value: CoreTensor, params: Any, accumulate: bool = False) -> None:
     """Write ``value`` where index tensors point, in place."""
     dtype = target.layout.dtype
-    mask = gather[0]
+    axis = next(k for k, t in enumerate(gather) if t is not None)
+    mask = gather[axis]
     if (
         not accumulate
-        and mask is not None
         and mask.layout.dtype is engine.bool_
         and value.layout.size == 1
-        and mask.layout.shape == target.layout.shape[: mask.layout.ndim]
-        and all(t is None for t in gather[1:])
+        and mask.layout.shape == target.layout.shape[axis : axis + mask.layout.ndim]
+        and all(t is None for t in gather[axis + 1 :])
     ):  # one mask and one value: an elementwise choice
         value = movement.reshape(value, ())
-        grown = mask.layout.shape + (1,) * (target.layout.ndim - mask.layout.ndim)
+        after = target.layout.ndim - mask.layout.ndim - axis
+        grown = (1,) * axis + mask.layout.shape + (1,) * after
         inplace.update(target, WHERE, (movement.reshape(mask, grown), value, target), params)
         return
     if value.layout.dtype is not dtype:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from diptych.torch import (
+    absent,
     binary,
+    composed,
     conversion,
     creation,
     elementwise,
@@ -71,25 +73,37 @@ def power_of_number(self: Any, base: Any) -> Any:
     return binary.pow(base, self)
 
 
-attach(elementwise.FUNCTIONS)
-attach(elementwise.IN_PLACE)
-attach(binary.FUNCTIONS)
-attach(binary.IN_PLACE)
-attach(_operators())
-attach(creation.METHODS)
-attach(random.METHODS)
-attach(gradients.METHODS)
-for _room in (movement, conversion, printing, indexing, reductions, products, selection, namespace):
-    attach(_room.METHODS)
-for _room in (elementwise, binary, products, selection):
-    for _name in _room.REPLACED_IN_PLACE:
-        attach({f"{_name}_": replaced(_name, _room.FUNCTIONS[_name])})
-attach({
-    "__new__": staticmethod(creation.legacy_new), "__neg__": elementwise.neg,
-    "__pos__": elementwise.positive, "__abs__": elementwise.FUNCTIONS["abs"],
-    "__invert__": elementwise.invert, "__pow__": power, "__rpow__": power_of_number,
-    "__ipow__": binary.pow_, "__hash__": object.__hash__,
-})  # fmt: skip
-# Properties in PyTorch, functions in the namespace.
-Tensor.real = property(elementwise.real)  # type: ignore[attr-defined]
-Tensor.imag = property(elementwise.imag)  # type: ignore[attr-defined]
+ROOMS: tuple[Any, ...] = (
+    creation, random, gradients, movement, conversion, printing, indexing, reductions, products,
+    selection, namespace, composed,
+)  # fmt: skip
+
+
+def attach_all() -> None:
+    """Give Tensor everything the tables hold."""
+    for room in (elementwise, binary):
+        attach(room.FUNCTIONS)
+        attach(room.IN_PLACE)
+    attach(_operators())
+    for room in ROOMS:
+        attach(room.METHODS)
+    for room in (elementwise, binary, products, selection):
+        attach({f"{name}_": replaced(name, room.FUNCTIONS[name])
+                for name in room.REPLACED_IN_PLACE})  # fmt: skip
+    attach({
+        "__new__": staticmethod(creation.legacy_new), "__neg__": elementwise.neg,
+        "__pos__": elementwise.positive, "__abs__": elementwise.FUNCTIONS["abs"],
+        "__invert__": elementwise.invert, "__pow__": power, "__rpow__": power_of_number,
+        "__ipow__": binary.pow_, "__hash__": object.__hash__, "__getattr__": absent.method_or_error,
+        # Properties of a tensor, functions of the namespace.
+        "real": property(elementwise.real), "imag": property(elementwise.imag),
+    })  # fmt: skip
+    for name, value in vars(Tensor).items():
+        if name.endswith("_") and not name.startswith("_") and callable(value):
+            IN_PLACE_FUNCTIONS[name] = value
+    for name in ("requires_grad_", "data_ptr", "numpy"):
+        IN_PLACE_FUNCTIONS.pop(name, None)
+
+
+# torch.exp_(x), torch.relu_(x), ...: the in-place methods are functions of the namespace too.
+IN_PLACE_FUNCTIONS: dict[str, Any] = {}

@@ -249,7 +249,8 @@ def movedim(input: Any, source: Any, destination: Any) -> Any:
     if len(sources) != len(targets):
         raise RuntimeError(
             "movedim: Invalid source or destination dims: source ("
-            f"{sources} dims) should contain the same number of dims as destination ({targets} dims)"
+            f"{sources} dims) should contain the same number of dims as destination "
+            f"({targets} dims)"
         )
     sources = [axis_of(dim, ndim) for dim in sources]
     targets = [axis_of(dim, ndim) for dim in targets]
@@ -422,7 +423,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -extent <= start <= extent:
         raise IndexError(
-            f"start out of range (expected to be in range of [{-extent}, {extent}], but got {start})"
+            f"start out of range (expected to be in range of [{-extent}, {extent}], but got "
+            f"{start})"
         )
     if start < 0:
         start += extent
@@ -653,7 +655,7 @@ def tile(input: Any, *dims: Any) -> Any:
 
 
 def real_view(input: Any) -> Any:
-    """A complex tensor's parts as a last axis of two (a copy that shares no memory while recorded)."""
+    """A complex tensor's parts as a last axis of two (a copy while gradients are recorded)."""
     x = face(input, "view_as_real")
     if not x.layout.dtype.is_complex:
         raise RuntimeError("view_as_real is only supported for complex tensors")

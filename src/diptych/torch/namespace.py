@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from diptych.core import dtypes as engine
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array
 from diptych.ops import arithmetic, normalization, reduction, select
+from diptych.runtime import pool
 from diptych.torch import dtypes, outputs, promotion
 from diptych.torch.device import CPU, check_device, device
 from diptych.torch.dtypes import core_of, scalar_name
@@ -160,31 +160,25 @@ class Threads:
 
     count: int | None = None
     between: int | None = None
-    listeners: list[Any] = []
 
 
 def get_num_threads() -> int:
     """The number of threads that operations use."""
     if Threads.count is None:
         told = config.NUM_THREADS.get()
-        Threads.count = int(told) if told else _processors()
+        Threads.count = int(told) if told else pool.usable_cpus()
     return Threads.count
-
-
-def _processors() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def set_num_threads(num: int) -> None:
     """Use this many threads from now on."""
-    if not isinstance(num, int):
-        raise RuntimeError(f"set_num_threads expects an int, but got {type(num).__name__}")
+    if isinstance(num, bool) or not isinstance(num, int):
+        raise TypeError(f"set_num_threads expects an int, but got {type(num).__name__}")
     if num <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
+    if config.EVALUATOR.get() != "reference":
+        pool.set_num_threads(min(num, pool.MAX_THREADS))
     Threads.count = num
-    for listener in Threads.listeners:
-        listener(num)
 
 
 def get_num_interop_threads() -> int:
@@ -296,7 +290,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
 
 
 def tensor_type(name: str, core: Any) -> Any:
-    """The old tensor types: ``torch.FloatTensor(2, 3)``, and ``isinstance(x, torch.FloatTensor)``."""
+    """An old tensor type: called, it makes tensors; ``isinstance`` asks for its dtype."""
 
     class Meta(type):
         def __instancecheck__(cls, obj: Any) -> bool:

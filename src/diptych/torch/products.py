@@ -315,7 +315,7 @@ def einsum(equation: Any, *operands: Any) -> Any:
 
 
 def _letters(equation: str, tensors: list[Tensor]) -> tuple[list[str], str, dict[str, int]]:
-    """The letters of every operand and of the result, an ellipsis written out in capitals' stead."""
+    """The letters of every operand and of the result (an ellipsis spelled out), and extents."""
     text = equation.replace(" ", "")
     inputs, arrow, wanted = text.partition("->")
     terms = inputs.split(",")

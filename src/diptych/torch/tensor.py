@@ -1,4 +1,4 @@
-"""The Tensor class: the core's tensor with PyTorch's attributes; methods are attached from tables."""
+"""The Tensor class: the core's tensor with PyTorch's attributes; tables give it its methods."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ class Tensor(CoreTensor):
 
     @property
     def data(self) -> Tensor:
-        return wrap(type(self), self.layout, TwinBuffer(self.buffer), self.address)
+        return wrap(self.result_type, self.layout, TwinBuffer(self.buffer), self.address)
 
     @data.setter
     def data(self, value: CoreTensor) -> None:
@@ -248,7 +248,7 @@ def axis_of(dim: Any, ndim: int) -> int:
 
 
 def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
-    """One dim or several, counted from the front and in order; RuntimeError when one comes twice."""
+    """One dim or several, from the front and in order; RuntimeError when one comes twice."""
     if not isinstance(dims, (tuple, list)):
         return (axis_of(dims, ndim),)
     axes = [axis_of(dim, ndim) for dim in dims]

@@ -1,0 +1,76 @@
+"""Names of PyTorch that are not there yet: they raise NotImplementedError when they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Functions of the namespace that torch.nn.functional has.
+# Functions of the namespace that torch.nn.functional has.
+FROM_FUNCTIONAL = frozenset(
+    (
+        "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear "
+        "binary_cross_entropy_with_logits celu celu_ channel_shuffle conv1d conv2d conv3d "
+        "conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "
+        "ctc_loss dropout embedding embedding_bag feature_alpha_dropout group_norm hardshrink "
+        "hinge_embedding_loss instance_norm kl_div layer_norm margin_ranking_loss max_pool1d "
+        "max_pool2d max_pool3d native_channel_shuffle pairwise_distance pdist pixel_shuffle "
+        "pixel_unshuffle poisson_nll_loss prelu rms_norm rrelu rrelu_ selu selu_ threshold_ "
+        "triplet_margin_loss"
+    ).split()
+)
+# The rest of the namespace's functions, and Tensor's methods.
+FUNCTIONS = frozenset(
+    (
+        "affine_grid_generator alpha_dropout_ as_strided_ as_strided_scatter bartlett_window "
+        "binomial cholesky_inverse cholesky_solve choose_qparams_optimized clip_ compile cond "
+        "constant_pad_nd convolution cumulative_trapezoid dequantize dropout_ dsmm eig "
+        "embedding_renorm_ empty_permuted empty_quantized feature_alpha_dropout_ "
+        "feature_dropout feature_dropout_ frobenius_norm from_file "
+        "fused_moving_avg_obs_fake_quant geqrf get_deterministic_debug_mode get_device "
+        "get_device_module gradient grid_sampler grid_sampler_2d grid_sampler_3d gru gru_cell "
+        "hash_tensor histogram histogramdd hsmm hspmm i0 i0_ igamma igammac index_reduce "
+        "int_repr is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed is_neg "
+        "is_vulkan_available istft kaiser_window ldexp_ lobpcg lstm lstm_cell lstsq lu lu_solve "
+        "lu_unpack matrix_rank max_pool1d_with_indices mvlgamma native_batch_norm "
+        "native_dropout native_group_norm native_layer_norm native_norm nonzero_static "
+        "norm_except_dim nuclear_norm orgqr ormqr pca_lowrank polygamma put "
+        "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic resize_as_ "
+        "resize_as_sparse_ resolve_neg rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell saddmm "
+        "segment_reduce set_anomaly_enabled set_deterministic_debug_mode slice_inverse smm "
+        "solve sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor "
+        "sparse_csc_tensor sparse_csr_tensor spmm sspaddmm stft svd_lowrank symeig to_dlpack "
+        "triangular_solve unsafe_chunk unsafe_split unsafe_split_with_sizes vmap while_loop"
+    ).split()
+)
+METHODS = frozenset(
+    (
+        "as_strided_ as_strided_scatter ccol_indices chalf cholesky_inverse cholesky_solve "
+        "clip_ coalesce col_indices const_data_ptr crow_indices dense_dim dequantize dim_order "
+        "eig geqrf hardshrink hash_tensor histogram i0 i0_ igamma igamma_ igammac igammac_ "
+        "index index_reduce index_reduce_ indices int_repr ipu is_coalesced is_distributed "
+        "is_neg is_set_to istft layout ldexp_ lstsq lu lu_solve map2_ module_load mtia mvlgamma "
+        "mvlgamma_ new nonzero_static orgqr ormqr polygamma polygamma_ prelu put qscheme "
+        "record_stream reinforce renorm_ resize resize_as resize_as_ resize_as_sparse_ "
+        "resolve_neg row_indices slice_inverse smm solve sparse_dim sparse_mask sspaddmm stft "
+        "storage storage_type symeig to_dense to_mkldnn to_padded_tensor to_sparse "
+        "to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr triangular_solve "
+        "unsafe_chunk unsafe_split unsafe_split_with_sizes untyped_storage xpu"
+    ).split()
+)
+
+
+def function(name: str) -> Any:
+    """A stand-in that says at the call that ``name`` is not implemented."""
+
+    def absent(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{name} is not implemented in diptych")
+
+    absent.__name__ = absent.__qualname__ = name.rpartition(".")[2]
+    return absent
+
+
+def method_or_error(self: Any, name: str) -> Any:
+    """Tensor's ``__getattr__``: what PyTorch has and we have not, or a plain AttributeError."""
+    if name in METHODS:
+        return function(f"torch.Tensor.{name}")
+    raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
