@@ -46,7 +46,7 @@ class Backend(Protocol):
     """Turns graphs into executables."""
 
     def compile(self, graph: Graph, out: Layout | None = None) -> Executable:
-        """Prepare a graph; with ``out``, for writing the first output over memory of that layout."""
+        """Prepare a graph; with ``out``, to write the first output over memory of that layout."""
 
     def plan(self, graph: Graph) -> Plan:
         """A plan of a graph whose outputs take the class of the first operand."""
@@ -290,8 +290,7 @@ class EagerEvaluator:
 
 def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:
     """A plan that shares memory, when the operation's result can; it sets the view's base."""
-    assert op.view is not None, "only movement has views"
-    viewed = op.view(place, params)
+    viewed = op.view(place, params) if op.view is not None else None
     if viewed is None:
         return None
     strided, offset = viewed

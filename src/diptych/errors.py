@@ -8,8 +8,8 @@ from typing import Any
 class DiptychError(Exception):
     """Base of the engine's errors.
 
-    Fields: ``op``, ``argument``, ``got``, ``expected``, ``hint``; each may be None. The text is made
-    of them unless ``message`` gives it in a face's own words.
+    Fields: ``op``, ``argument``, ``got``, ``expected``, ``hint``; each may be None. The text is
+    made of them unless ``message`` gives it in a face's own words.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class IndexShapeError(ShapeError, IndexError):
 
 
 class LinAlgError(DiptychError, RuntimeError, ValueError):
-    """A matrix that an algorithm cannot work on: singular, not positive definite, not converging."""
+    """A matrix that an algorithm cannot work on: singular, indefinite, not converging."""
 
 
 class GradientError(DiptychError, RuntimeError):

@@ -15,7 +15,7 @@ def is_ours(filename: str) -> bool:
 
 
 def user_frame() -> FrameType | None:
-    """The innermost frame outside diptych (and outside the import system); None if there is none."""
+    """The innermost frame outside diptych and the import system; None if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename

@@ -16,8 +16,8 @@ from diptych.loops import expression
 from diptych.loops.expression import Expression, Load
 
 _HEAVY = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-    "erf erfc sigmoid pow atan2 hypot fmod rem floordiv cbrt".split()
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh "
+    "atanh erf erfc sigmoid pow atan2 hypot fmod rem floordiv cbrt".split()
 )
 
 
@@ -58,7 +58,7 @@ def _lanes(type_: str) -> int:
 
 
 def operand_of(place: Place, acc_bytes: int) -> tuple[Operand, Strided] | None:
-    """A place of the product's shape as an epilogue operand; None for a type the tile cannot widen."""
+    """A place of the product's shape as an operand; None for a type the tile cannot widen."""
     dtype = place.dtype
     if not dtype.is_float or register_type(dtype) != {4: "float", 8: "double"}[acc_bytes]:
         return None

@@ -80,7 +80,7 @@ class Builder:
     # ---- reductions
 
     def find_reduced(self, lazy: Lazy, seen: dict[int, int]) -> int:
-        """Register the reductions under a value; the stage after which it is known (-1: at once)."""
+        """Register the reductions under a value; the stage after which it is known (-1: none)."""
         lazy = self.resolve(lazy)
         base = self.resolve(lazy.base) if isinstance(lazy, Moved) else lazy
         known = seen.get(id(base))

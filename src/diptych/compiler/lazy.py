@@ -98,7 +98,7 @@ class Reduced(Lazy):
 
 
 class Pick(Lazy):
-    """One element of each row of ``source`` (along ``axis``), at ``index``, which has extent 1 there."""
+    """One element of each row of ``source`` (along ``axis``), at ``index`` (extent 1 there)."""
 
     __slots__ = ("axis", "index", "source")
 
@@ -130,7 +130,7 @@ class Product(Lazy):
 
 
 class Moved(Lazy):
-    """A value seen with its axes rearranged: ``axes[i]`` is the base's axis under axis i, or None."""
+    """A value with its axes rearranged: ``axes[i]`` is the base's axis under axis i, or None."""
 
     __slots__ = ("axes", "base")
 

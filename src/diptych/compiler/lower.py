@@ -39,13 +39,15 @@ from diptych.graph.graph import Graph, Node
 from diptych.loops import expression
 from diptych.loops.expression import Expression, Load
 from diptych.loops.layout import descriptor
+from diptych.ops.movement import BROADCAST
+from diptych.ops.select import CAST
 
 _MOST_USES = 1  # a product read more often than this is stored instead of becoming an epilogue
 _GROUP_OUTPUTS = 8
 
 
 class Lowering:
-    """Lowers one graph for one target. ``out`` gives the strides of the first output, if not fresh."""
+    """Lowers one graph for one target. ``out`` is the first output's layout, if not fresh."""
 
     def __init__(self, graph: Graph, target: Target, out: Layout | None = None) -> None:
         self.graph = graph
@@ -152,7 +154,7 @@ class Lowering:
             return None
         aligned = []
         for arg in args:
-            axes = axis_map(lookup("broadcast"), (shape,), arg.shape, shape)  # type: ignore[arg-type]
+            axes = axis_map(BROADCAST, (shape,), arg.shape, shape)
             assert axes is not None, "a broadcast only rearranges axes"
             aligned.append(arg if arg.shape == shape else remap(arg, axes, shape, self.resolve, {}))
         return Apply(node.op, node.params, tuple(aligned), dtype, shape)
@@ -179,6 +181,8 @@ class Lowering:
     def lower_reduction(self, node: Node) -> Lazy | None:
         source = self.operands(node)[0]
         dtype = self.dtype(node)
+        axes: Shape
+        computing: DType
         if node.op.name in ("argmax", "argmin"):
             axes, computing = (node.params[0],), source.dtype
         else:
@@ -186,8 +190,8 @@ class Lowering:
         if computing.is_complex or source.dtype.is_complex:
             return None
         if not axes:
-            return Apply(lookup("cast"), (dtype,), (source,), dtype, source.shape)  # type: ignore[arg-type]
-        if any(isinstance(use, Product) for use in _products(source, self.resolve)):
+            return Apply(CAST, (dtype,), (source,), dtype, source.shape)
+        if _products(source, self.resolve):
             source = self.store(source)
         return Reduced(node.op.name, source, tuple(axes), computing, dtype, self.shape(node))
 
@@ -196,7 +200,7 @@ class Lowering:
         position = Position(axis, shape)
         if dtype is int64:
             return position
-        return Apply(lookup("cast"), (dtype,), (position,), dtype, shape)  # type: ignore[arg-type]
+        return Apply(CAST, (dtype,), (position,), dtype, shape)
 
     def lower_pick(self, node: Node) -> Lazy | None:
         source, index = self.operands(node)
@@ -275,7 +279,7 @@ class Lowering:
     def cast(self, lazy: Lazy, dtype: DType) -> Lazy:
         if lazy.dtype is dtype:
             return lazy
-        return Apply(lookup("cast"), (dtype,), (lazy,), dtype, lazy.shape)  # type: ignore[arg-type]
+        return Apply(CAST, (dtype,), (lazy,), dtype, lazy.shape)
 
     # ---- storing
 
@@ -338,14 +342,14 @@ class Lowering:
         ):
             lazy = self.store(lazy)
         if isinstance(lazy, (Stored, Number, Position, Pick)):
-            lazy = Apply(lookup("cast"), (lazy.dtype,), (lazy,), lazy.dtype, lazy.shape)  # type: ignore[arg-type]
+            lazy = Apply(CAST, (lazy.dtype,), (lazy,), lazy.dtype, lazy.shape)
             self.alive.append(lazy)
         self.emit([(lazy, place)], join=False)
 
     # ---- groups
 
     def settle(self, lazy: Lazy, columns_too: bool) -> tuple[Space | None, bool]:
-        """Store what cannot be in one group with ``lazy``; its space (None: pointwise) and kept-ness."""
+        """Store what cannot be grouped with ``lazy``; its space (None: pointwise) and kept-ness."""
         while True:
             found = uses(lazy, self.resolve)
             if not found:
@@ -365,7 +369,7 @@ class Lowering:
                 bad = next((base for base, _ in found if self.unsettled(base, space)), None)
                 if bad is None:
                     return space, kept
-                self.store(bad.arg if isinstance(bad, Reduced) else bad.index)  # type: ignore[attr-defined]
+                self.store(inner_of(bad))
                 continue
             foreign = [base for base, _ in found if base is not lazy]
             if not foreign:
@@ -374,7 +378,7 @@ class Lowering:
 
     def unsettled(self, base: Lazy, space: Space) -> bool:
         """Whether a reduction's argument holds reductions that this space does not line up with."""
-        inner = base.arg if isinstance(base, Reduced) else base.index  # type: ignore[attr-defined]
+        inner = inner_of(base)
         found = uses(inner, self.resolve)
         if isinstance(base, Pick):
             return bool(found)
@@ -386,7 +390,7 @@ class Lowering:
         )
 
     def prefers_rows(self, space: Space, found: list[tuple[Lazy, Any]]) -> bool:
-        """Whether the reduced axes hold the unit stride of most of what is read over the full space."""
+        """Whether the reduced axes hold the unit stride of most of what is read in full."""
         if any(isinstance(base, Pick) for base, _ in found):
             return True
         votes = 0
@@ -411,7 +415,7 @@ class Lowering:
         return votes >= 0
 
     def emit(self, wanted: list[tuple[Lazy, Place]], join: bool) -> None:
-        """Add the steps that compute a value into its place (and, with ``join``, group partners)."""
+        """Add the steps that compute a value into its place, with ``join`` its partners too."""
         lazy, place = wanted[0]
         if self.emit_product(lazy, place):
             self.remember(lazy, Stored(place))
@@ -450,7 +454,7 @@ class Lowering:
         return found
 
     def joins(self, other: Lazy, lazy: Lazy, space: Space | None) -> bool:
-        """Whether ``other`` can be stored by the nest of ``lazy`` without storing anything first."""
+        """Whether the nest of ``lazy`` can store ``other`` without storing anything first."""
         found = uses(other, self.resolve)
         if space is None:
             return not found and other.shape == lazy.shape
@@ -502,7 +506,7 @@ class Lowering:
         """Whether a reduction of the group reads another one, or a pick: columns cannot do that."""
         for lazy, _ in group:
             for base, _ in uses(lazy, self.resolve):
-                if isinstance(base, Pick) or uses(base.arg, self.resolve):  # type: ignore[attr-defined]
+                if isinstance(base, Pick) or uses(inner_of(base), self.resolve):
                     return True
         return False
 
@@ -545,7 +549,7 @@ class Lowering:
                 self.store(product)
 
     def emit_product(self, lazy: Lazy, place: Place) -> bool:
-        """Compute a product, with the elementwise tree on top as its epilogue; False when it is none."""
+        """Compute a product with the tree on top as its epilogue; False when it is none."""
         products = _products(lazy, self.resolve)
         if len(products) != 1 or uses(lazy, self.resolve):
             return False
@@ -598,9 +602,10 @@ class Lowering:
                 return expression.Constant(value.value, value.dtype)
             if isinstance(value, Apply):
                 args = [visit(arg) for arg in value.args]
-                if any(arg is None for arg in args):
+                known = [arg for arg in args if arg is not None]
+                if len(known) < len(args):
                     return None
-                return applied(value.op, value.params[0], args, value.dtype)  # type: ignore[arg-type]
+                return applied(value.op, value.params[0], known, value.dtype)
             return None
 
         made = visit(lazy)
@@ -667,6 +672,12 @@ def lower_update(graph: Graph, target: Target, over: Sequence[int]) -> Lowered:
     return lowering.result
 
 
+def inner_of(base: Lazy) -> Lazy:
+    """What a reduction reduces, or the index of a pick."""
+    assert isinstance(base, (Reduced, Pick)), "only these have a space"
+    return base.arg if isinstance(base, Reduced) else base.index
+
+
 def _products(root: Lazy, resolve: Any) -> list[Product]:
     """The products in the elementwise tree at ``root`` (seen through moves)."""
     found: list[Product] = []
@@ -711,5 +722,5 @@ def _narrowed(place: Place, axis: int, start: int, length: int) -> Place:
 
 
 def lower(graph: Graph, target: Target, out: Layout | None = None) -> Lowered:
-    """The steps of a graph; with ``out``, the first output is written over memory of that layout."""
+    """The steps of a graph; with ``out``, the first output goes over memory of that layout."""
     return Lowering(graph, target, out).run()

@@ -52,7 +52,7 @@ class Space:
         return True
 
     def injects(self, axes: AxisMap, shape: Shape) -> bool:
-        """Whether ``axes`` shows a reduction's result as a value of ``shape``: kept axes in order."""
+        """Whether ``axes`` shows a reduction's result as ``shape``: kept axes in order."""
         used = [source for source in axes if source is not None]
         missing = set(range(len(self.kept))) - set(used)
         if used != sorted(set(used)) or any(
@@ -62,7 +62,7 @@ class Space:
         return all(source is not None or shape[axis] == 1 for axis, source in enumerate(axes))
 
     def lift(self, axes: AxisMap) -> AxisMap:
-        """The map that shows a value whose axes are ``axes`` (of the kept ones) over the full space."""
+        """The map that shows a value with ``axes`` (of the kept ones) over the full space."""
         position = {source: axis for axis, source in enumerate(axes) if source is not None}
         kept = self.kept
         return tuple(
@@ -100,7 +100,7 @@ def remap(lazy: Lazy, axes: AxisMap, shape: Shape, resolve: Resolve, memo: dict[
 
 
 def uses(root: Lazy, resolve: Resolve) -> list[tuple[Lazy, AxisMap]]:
-    """The reductions and picks right under ``root`` (not inside one another), each with its axis map."""
+    """The reductions and picks right under ``root`` (not nested), each with its axis map."""
     found: list[tuple[Lazy, AxisMap]] = []
     seen: set[int] = set()
     stack = [resolve(root)]

@@ -13,7 +13,7 @@ class Allocator(Protocol):
     """What the runtime installs to hand out memory."""
 
     def allocate(self, nbytes: int) -> tuple[int, Any]:
-        """A 64-byte aligned block of at least ``nbytes``: its address and the object that owns it."""
+        """A 64-byte aligned block of at least ``nbytes``: its address and its owner."""
 
     def release(self, nbytes: int, address: int, memory: Any) -> None:
         """Take a block of :meth:`allocate` back; nothing refers to it any more."""
@@ -36,7 +36,8 @@ class Buffer:
     """Memory shared by tensors: ``address``, ``nbytes``, its owner ``memory``, and ``version``.
 
     ``version`` counts in-place changes through any view; the tape compares it to notice that a
-    value it saved was overwritten. ``memory`` supports the buffer protocol and starts at ``address``.
+    value it saved was overwritten. ``memory`` supports the buffer protocol and starts at
+    ``address``.
     """
 
     __slots__ = ("__weakref__", "address", "memory", "nbytes", "version", "writable")
@@ -49,8 +50,8 @@ class Buffer:
         self.writable = writable
 
 
-# Small blocks wait in lists of their exact size, in front of the allocator: a call into it costs more
-# than a small kernel. Bounded by sizes * blocks * bytes.
+# Small blocks wait in lists of their exact size, in front of the allocator: a call into it costs
+# more than a small kernel. Bounded by sizes * blocks * bytes.
 _waiting: dict[int, list[tuple[int, Any]]] = {}
 _WAITING_SIZES = 256
 _WAITING_BLOCKS = 32
@@ -109,7 +110,7 @@ def install(allocator: Allocator) -> None:
 
 
 def of_array(array: np.ndarray[Any, Any]) -> Buffer:
-    """A buffer over the memory that ``array`` spans, without a copy; its address is the lowest byte."""
+    """A buffer over the memory that ``array`` spans, without a copy, from its lowest byte."""
     interface = array.__array_interface__
     address, read_only = interface["data"]
     lowest = highest = 0

@@ -11,8 +11,8 @@ class DType:
     """One element type. Instances are singletons: compare them with ``is``.
 
     Attributes: ``name``; ``kind`` (``"b"`` bool, ``"u"`` unsigned, ``"i"`` signed, ``"f"`` float,
-    ``"c"`` complex); ``itemsize`` in bytes; ``numpy``, the NumPy dtype that stores the bits (bfloat16
-    is stored as uint16); ``exact``, whether ``numpy`` also computes it (False for bfloat16 alone).
+    ``"c"`` complex); ``itemsize`` in bytes; ``numpy``, the NumPy dtype that stores the bits
+    (bfloat16 is stored as uint16); ``exact``, whether ``numpy`` also computes it (not bfloat16).
     """
 
     __slots__ = ("exact", "index", "is_inexact", "itemsize", "kind", "name", "numpy")

@@ -1,4 +1,4 @@
-"""In-place changes: the memory is written, the version counted, and the tape told of the new value."""
+"""In-place changes: the memory is written, the version counted, the tape told."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Rearrangement:
     """The two operations that tie views to their bases; ``ops`` fills them in.
 
     ``as_strided(base; shape, strides, offset)`` reads a view out of a contiguous base,
-    ``put_strided(base, part; shape, strides, offset)`` is the base with the view's elements replaced.
+    ``put_strided(base, part; shape, strides, offset)`` is the base with the view's elements
+    replaced.
     """
 
     as_strided: Operation
@@ -31,7 +32,7 @@ def update(target: Tensor, op: Operation, operands: Sequence[Tensor], params: Pa
     """``target`` becomes ``op(*operands)``, in its own memory; views of it see the change.
 
     The result must have the target's shape; it is converted to the target's dtype. Raises
-    GradientError for a leaf that wants a gradient, ArgumentError for memory that must not be written.
+    GradientError for a leaf that wants a gradient, ArgumentError for read-only memory.
     """
     buffer = target.buffer
     if not buffer.writable:
@@ -74,7 +75,8 @@ def refuse_overlap(target: Tensor, op: Operation) -> None:
         if stride == 0 and extent > 1:
             raise ArgumentError(
                 "unsupported operation: more than one element of the written-to tensor refers to a "
-                "single memory location. Please clone() the tensor before performing the operation.",
+                "single memory location. Please clone() the tensor before performing the "
+                "operation.",
                 op=op.name,
             )
 

@@ -135,7 +135,8 @@ def normalize_axis(axis: int, ndim: int, op: str) -> int:
     count = ndim or 1
     if not -count <= axis < count:
         raise AxisError(
-            f"Dimension out of range (expected to be in range of [{-count}, {count - 1}], but got {axis})",
+            f"Dimension out of range (expected to be in range of [{-count}, {count - 1}], "
+            f"but got {axis})",
             op=op, argument="axis", got=axis,
         )  # fmt: skip
     return axis + count if axis < 0 else axis

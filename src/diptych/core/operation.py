@@ -1,4 +1,4 @@
-"""Operations as declared objects: the primitive, the composite, and the registry that checks them."""
+"""Operations as declared objects: primitives, composites, and the registry that checks them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class BadCall:
 class Context:
     """What a gradient rule sees: operands and outputs (Tensors where saved, else their Layouts).
 
-    ``x`` the operands, ``y`` the outputs, ``params``, and ``needs``: which operands want a gradient.
+    ``x`` the operands, ``y`` the outputs, ``params``, ``needs``: which operands want a gradient.
     """
 
     __slots__ = ("needs", "params", "x", "y")
@@ -160,9 +160,9 @@ class Operation:
 class Primitive(Operation):
     """The unit of meaning: NumPy reference and lowering besides what every operation has.
 
-    ``reference(arrays, params)`` computes with NumPy; ``lower`` is what the family's lowering in the
-    compiler takes (for elementwise operations, a function from expressions to an expression), or
-    ``"host"`` when the reference is the implementation. ``view(layout, params)``, for movement,
+    ``reference(arrays, params)`` computes with NumPy; ``lower`` is what the family's lowering in
+    the compiler takes (for elementwise operations, a function from expressions to an expression),
+    or ``"host"`` when the reference is the implementation. ``view(layout, params)``, for movement,
     gives (strided layout, offset) when the result can share memory, else None. ``reads``, for
     elementwise operations, names per operand the dtype it is read in (None: the computed one).
     """
@@ -202,9 +202,9 @@ def _by_tracing(*_: Any) -> Any:
 class Composite(Operation):
     """An operation written in others: ``forward(*operands, *params)`` is traced and compiled whole.
 
-    It returns a Tensor, or a tuple: ``outputs`` of them followed by ``residuals`` values that only the
-    gradient rule sees (as the last entries of ``Context.y``). Without ``vjp`` the gradient is that of
-    the operations it is made of.
+    It returns a Tensor, or a tuple: ``outputs`` of them followed by ``residuals`` values that only
+    the gradient rule sees (as the last entries of ``Context.y``). Without ``vjp`` the gradient is
+    that of the operations it is made of.
     """
 
     __slots__ = ("forward", "outputs", "residuals")

@@ -108,15 +108,17 @@ class CallNode(Node):
 
     def check_versions(self) -> None:
         """Raise GradientError when a saved value was changed in place since it was saved."""
-        for value, version in zip((*self.saved, *self.results), self.versions, strict=False):  # type: ignore[misc]
+        kept = (*(self.saved or ()), *self.results)
+        for value, version in zip(kept, self.versions, strict=False):
             if isinstance(value, Tensor) and value.buffer.version != version:
                 place = value.layout
                 raise GradientError(
                     "one of the variables needed for gradient computation has been modified by an "
-                    f"inplace operation: [{place.dtype} {list(place.shape)}], saved for the gradient "
-                    f"of '{self.op.name}', is at version {value.buffer.version}; expected version "
-                    f"{version} instead. Hint: clone the value before changing it, or enable anomaly "
-                    "detection (torch.autograd.set_detect_anomaly(True)) to find the call."
+                    f"inplace operation: [{place.dtype} {list(place.shape)}], saved for the "
+                    f"gradient of '{self.op.name}', is at version {value.buffer.version}; "
+                    f"expected version {version} instead. Hint: clone the value before changing "
+                    "it, or enable anomaly detection "
+                    "(torch.autograd.set_detect_anomaly(True)) to find the call."
                 )
 
     def backward(self, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:
@@ -124,10 +126,10 @@ class CallNode(Node):
         if saved is None:
             raise GradientError(
                 "Trying to backward through the graph a second time (or directly access saved "
-                "tensors after they have already been freed). Saved intermediate values of the graph "
-                "are freed when you call .backward() or autograd.grad(). Specify retain_graph=True "
-                "if you need to backward through the graph a second time or if you need to access "
-                "saved tensors after calling backward."
+                "tensors after they have already been freed). Saved intermediate values of the "
+                "graph are freed when you call .backward() or autograd.grad(). Specify "
+                "retain_graph=True if you need to backward through the graph a second time or if "
+                "you need to access saved tensors after calling backward."
             )
         self.check_versions()
         needs = self.needs
@@ -173,7 +175,7 @@ class Gate(Node):
 
 
 def open_rule(op: Operation, context: Context, cotangents: Sequence[Any]) -> Sequence[Any]:
-    """Apply an operation's gradient rule openly; one entry per operand. Absent cotangents are zeros."""
+    """Apply a gradient rule openly; one entry per operand. Absent cotangents are zeros."""
     filled = []
     for index, cotangent in enumerate(cotangents):
         if cotangent is None:
@@ -189,7 +191,7 @@ def open_rule(op: Operation, context: Context, cotangents: Sequence[Any]) -> Seq
 
 
 def _through_forward(op: Composite, context: Context, cotangents: list[Any]) -> Sequence[Any]:
-    """The gradient of a composite without a rule of its own: that of the operations it is made of."""
+    """The gradient of a composite without a rule: that of the operations it is made of."""
     gates: list[Any] = []
     operands = []
     for x, need in zip(context.x, context.needs, strict=True):
@@ -433,7 +435,7 @@ def backward(
                         found[place] = cotangents[output]
             if node.__class__ is Leaf:
                 if accumulate:
-                    deposit(node, cotangents)  # type: ignore[arg-type]
+                    deposit(node, cotangents)
                 continue
             if not node.edges or (within is not None and not within(node)):
                 continue
@@ -456,7 +458,7 @@ def backward(
                 slots[output] = (
                     cotangent if slots[output] is None else add(slots[output], cotangent)
                 )
-            cotangent = pulled = slots = None  # a cotangent must not outlive its use
+            del pulled, cotangent, slots  # a cotangent must not outlive its use
             if not retain:
                 node.release()
     finally:

@@ -41,7 +41,7 @@ class Graph:
         return len(self.layouts) - 1
 
     def verify(self) -> None:
-        """Raise GraphError unless every value is defined once, before its use, with its op's shape."""
+        """Raise GraphError unless values are defined once, before use, with their op's shape."""
         defined = set(self.inputs) | set(self.constants)
         for node in self.nodes:
             for operand in node.operands:

@@ -1,4 +1,4 @@
-"""The reference: a graph run node by node with NumPy, which every compiled program is tested against."""
+"""The reference: a graph run node by node with NumPy, the oracle of compiled programs."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ SUB = elementwise(
     vjp=lambda ctx, ct: (ct, neg(ct) if ctx.needs[1] else None),
 )  # fmt: skip
 MUL = elementwise(
-    "mul", 2, accepts=(bool_, *NUMERIC), reference=quiet(np.multiply), saves=("1", "0"), special=SPECIAL,
+    "mul", 2, accepts=(bool_, *NUMERIC), reference=quiet(np.multiply), saves=("1", "0"),
+    special=SPECIAL,
     lower=lambda a, b: apply("logical_and" if _is_bool(a) else "mul", a, b),
     vjp=lambda ctx, ct: (
         mul(ct, conj(ctx.x[1])) if ctx.needs[0] else None,
@@ -62,8 +63,8 @@ def _div_vjp(ctx: Any, ct: Any) -> Any:
 
 
 DIV = elementwise(
-    "div", 2, accepts=INEXACT, reference=quiet(np.divide), lower="div", vjp=_div_vjp, saves=("1", "01"),
-    special=SPECIAL,
+    "div", 2, accepts=INEXACT, reference=quiet(np.divide), lower="div", vjp=_div_vjp,
+    saves=("1", "01"), special=SPECIAL,
 )  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def _trunc_divide(a: Any, b: Any) -> Any:
 def _floor_divide(a: Any, b: Any) -> Any:
     if np.issubdtype(np.result_type(a), np.integer):
         return np.floor_divide(a, b)
-    # Python's float floor division; a zero divisor gives the quotient (inf or nan), as PyTorch does.
+    # Python's float floor division; a zero divisor gives the quotient (inf or nan), as PyTorch.
     quotient = np.floor_divide(a, b)
     return np.where(b == 0, np.divide(a, b), quotient)
 
@@ -179,7 +180,8 @@ SQRT = elementwise(
     vjp=lambda ctx, ct: div(ct, mul(conj(ctx.y[0]), 2.0)), domain=(0.0, 4.0), special=SPECIAL,
 )  # fmt: skip
 RSQRT = elementwise(
-    "rsqrt", 1, accepts=INEXACT, reference=quiet(lambda x: 1 / np.sqrt(x)), lower="rsqrt", saves="o",
+    "rsqrt", 1, accepts=INEXACT, reference=quiet(lambda x: 1 / np.sqrt(x)), lower="rsqrt",
+    saves="o",
     vjp=lambda ctx, ct: mul(
         mul(ct, -0.5), mul(conj(ctx.y[0]), mul(conj(ctx.y[0]), conj(ctx.y[0])))
     ),

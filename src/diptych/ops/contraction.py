@@ -48,6 +48,10 @@ def _dot_vjp(ctx: Any, ct: Any) -> Any:
     return left, right
 
 
+def _ones(*shape: int) -> Any:
+    return np.ones(shape, np.float32)
+
+
 def _dot_samples() -> Iterable[Sample]:
     for dtype in (*FLOATS[2:], *NUMERIC[:8], *NUMERIC[-2:]):
         generator = np.random.default_rng(dtype.index)
@@ -65,8 +69,8 @@ DOT = primitive(
     "dot", "contraction", infer=_dot_infer, reference=_dot, vjp=_dot_vjp, saves=("1", "0"),
     samples=_dot_samples, lower="dot", tolerance=CONTRACTION,
     errors=lambda: [
-        BadCall((np.ones((2, 3), np.float32), np.ones((4, 5), np.float32)), ShapeError, "2x3 and 4x5"),
-        BadCall((np.ones((2, 3), np.float32), np.ones((3, 5))), DTypeError, "same dtype"),
+        BadCall((_ones(2, 3), _ones(4, 5)), ShapeError, "2x3 and 4x5"),
+        BadCall((_ones(2, 3), np.ones((3, 5))), DTypeError, "same dtype"),
     ],
 )  # fmt: skip
 
@@ -87,17 +91,15 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         )
     if left.ndim >= 2 and right.ndim >= 2:
         if right.ndim == 2 and left.ndim > 2 and left.contiguous:
-            flat = dot(reshape(a, (-(-left.size // max(left.shape[-1], 1)), left.shape[-1])), b) if (
-                left.shape[-1]
-            ) else dot(a, b)  # fmt: skip
+            flat = dot(reshape(a, (_rows(left.shape), left.shape[-1])), b)
             return reshape(flat, (*left.shape[:-1], right.shape[-1]))
         return dot(a, b)
     wide = reshape(a, (1, left.shape[0])) if left.ndim == 1 else a
     tall = reshape(b, (right.shape[0], 1)) if right.ndim == 1 else b
     if left.ndim == 1 and right.ndim == 1 and left.shape != right.shape:
         raise ShapeError(
-            f"inconsistent tensor size, expected tensor {list(left.shape)} and src {list(right.shape)} "
-            "to have the same number of elements",
+            f"inconsistent tensor size, expected tensor {list(left.shape)} and src "
+            f"{list(right.shape)} to have the same number of elements",
             op="matmul",
         )
     product = dot(wide, tall)
@@ -158,7 +160,7 @@ LINEAR = Composite(
     "linear", forward=_linear_forward, vjp=_linear_vjp, params=(), samples=_linear_samples,
     saves="01", tolerance=CONTRACTION, batch=NoBatching("it is batched through its dot"),
     errors=lambda: [
-        BadCall((np.ones((2, 3), np.float32), np.ones((4, 5), np.float32)), ShapeError, "2x3 and 5x4")
+        BadCall((_ones(2, 3), _ones(4, 5)), ShapeError, "2x3 and 5x4"),
     ],
 )  # fmt: skip
 

@@ -27,7 +27,8 @@ def _infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
 IOTA = primitive(
     "iota", "iota", params=("shape", "axis", "dtype"), infer=_infer, reference=_iota, lower="iota",
     vjp=NotDifferentiable("it has no operand"),
-    samples=lambda: [Sample((), ((3, 4), 1, int64)), Sample((), ((3, 0), 0, int64))], errors=lambda: [],
+    samples=lambda: [Sample((), ((3, 4), 1, int64)), Sample((), ((3, 0), 0, int64))],
+    errors=lambda: [],
 )  # fmt: skip
 
 

@@ -56,13 +56,15 @@ def elementwise(
 ) -> Primitive:
     """Declare an operation on corresponding elements of its broadcast operands.
 
-    The one parameter is the dtype it computes in: operands are cast to it as they are read, so mixed
-    operands cost no pass of their own. ``result`` is "same", "bool", or "real" (of a complex).
-    ``lower`` maps expressions to an expression (a name stands for the scalar operation so called),
+    The one parameter is the dtype it computes in: operands are cast to it as they are read, so
+    mixed operands cost no pass of their own. ``result`` is "same", "bool", or "real" (of a
+    complex). ``lower`` maps expressions to an expression (a name stands for the scalar operation
+    so called),
     ``reference`` NumPy arrays of the computed dtype to an array. ``vjp(ctx, ct)`` gives one
     cotangent per operand at the broadcast shape, in the computed dtype; the family brings each back
-    to its operand's shape and dtype. ``domain`` bounds the generated samples. ``reads`` names operands
-    that are read in a dtype of their own (``where``'s condition as bool), None for the computed one.
+    to its operand's shape and dtype. ``domain`` bounds the generated samples. ``reads`` names
+    operands that are read in a dtype of their own (``where``'s condition as bool), None for the
+    computed one.
     """
 
     def infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
@@ -272,7 +274,7 @@ def primitive(
     view: Any = None,
     tolerance: Tolerance | None = None,
 ) -> Primitive:
-    """Declare a primitive of another family; ``lower`` is "host" when NumPy is its implementation."""
+    """Declare a primitive of another family; ``lower`` is "host" when NumPy implements it."""
     return Primitive(
         name,
         family,

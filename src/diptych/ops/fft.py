@@ -226,21 +226,21 @@ def fft(x: Tensor, axes: Shape, lengths: Shape | None = None, norm: str = "backw
     """The discrete Fourier transform over ``axes``, cut or zero-padded to ``lengths`` first."""
     x = _resized(_as_complex(x), axes, lengths)
     scale = _scale(_count(x, axes, "fft"), norm, False, "fft")
-    return call.current.apply1(FFT, x, (axes, scale))  # type: ignore[no-any-return]
+    return call.current.apply1(FFT, x, (axes, scale))
 
 
 def ifft(x: Tensor, axes: Shape, lengths: Shape | None = None, norm: str = "backward") -> Tensor:
     """The inverse of :func:`fft`."""
     x = _resized(_as_complex(x), axes, lengths)
     scale = _scale(_count(x, axes, "ifft"), norm, True, "ifft")
-    return call.current.apply1(INVERSE, x, (axes, scale))  # type: ignore[no-any-return]
+    return call.current.apply1(INVERSE, x, (axes, scale))
 
 
 def rfft(x: Tensor, axes: Shape, lengths: Shape | None = None, norm: str = "backward") -> Tensor:
     """The transform of real values: half of the spectrum along the last of ``axes``."""
     x = _resized(x, axes, lengths)
     scale = _scale(_count(x, axes, "rfft"), norm, False, "rfft")
-    return call.current.apply1(REAL, x, (axes, scale))  # type: ignore[no-any-return]
+    return call.current.apply1(REAL, x, (axes, scale))
 
 
 def irfft(x: Tensor, axes: Shape, lengths: Shape | None = None, norm: str = "backward") -> Tensor:
@@ -251,7 +251,7 @@ def irfft(x: Tensor, axes: Shape, lengths: Shape | None = None, norm: str = "bac
     wanted = lengths or (*extents[:-1], 2 * (extents[-1] - 1))
     x = _resized(x, axes, (*wanted[:-1], wanted[-1] // 2 + 1))
     scale = _scale(int(np.prod(wanted)), norm, True, "irfft") if wanted[-1] > 0 else 1.0
-    return call.current.apply1(INVERSE_REAL, x, (axes, scale, wanted[-1]))  # type: ignore[no-any-return]
+    return call.current.apply1(INVERSE_REAL, x, (axes, scale, wanted[-1]))
 
 
 def fftshift(x: Tensor, axes: Shape) -> Tensor:

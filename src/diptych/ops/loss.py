@@ -113,7 +113,8 @@ def _cross_entropy_samples() -> Iterable[Sample]:
 
 CROSS_ENTROPY = Composite(
     "cross_entropy", forward=_cross_entropy, vjp=_cross_entropy_vjp, saves="*o", residuals=2,
-    params=("ignore", "reduction"), samples=_cross_entropy_samples, batch=_BATCH, tolerance=_TOLERANCE,
+    params=("ignore", "reduction"), samples=_cross_entropy_samples, batch=_BATCH,
+    tolerance=_TOLERANCE,
     errors=lambda: [],
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Rearrangement: broadcast, reshape, transpose, slice, flip as views; pad, concatenate as copies."""
+"""Rearrangement: broadcast, reshape, transpose, slice as views; pad, concatenate as copies."""
 
 from __future__ import annotations
 
@@ -453,7 +453,9 @@ CONCATENATE = primitive(
         Sample((_array(2, 3), _array(4, 3)), (0,)), Sample((_array(2, 3), _array(2, 0)), (1,)),
         Sample((_array(2), _array(1), _array(3)), (0,)),
     ],
-    errors=lambda: [BadCall((_array(2, 3), _array(2, 4)), ShapeError, "except in dimension 0", (0,))],
+    errors=lambda: [
+        BadCall((_array(2, 3), _array(2, 4)), ShapeError, "except in dimension 0", (0,))
+    ],
 )  # fmt: skip
 
 

@@ -137,7 +137,9 @@ def _layer_norm_samples() -> Iterable[Sample]:
 LAYER_NORM = Composite(
     "layer_norm", forward=_layer_norm, vjp=_layer_norm_vjp, saves="*o", residuals=2,
     params=("count", "eps"), samples=_layer_norm_samples, tolerance=Tolerance({"float32": 1e-4}),
-    errors=lambda: [BadCall((np.ones((2, 3), np.int32),), DTypeError, "not implemented", (1, 1e-5))],
+    errors=lambda: [
+        BadCall((np.ones((2, 3), np.int32),), DTypeError, "not implemented", (1, 1e-5))
+    ],
     batch=NoBatching("it is batched through the operations it is made of"),
 )  # fmt: skip
 
@@ -157,7 +159,9 @@ def _rms_norm(x: Tensor, *rest: Any) -> Any:
 RMS_NORM = Composite(
     "rms_norm", forward=_rms_norm, params=("count", "eps"), tolerance=Tolerance({"float32": 1e-4}),
     samples=lambda: [s for s in _layer_norm_samples() if len(s.operands) < 3],
-    errors=lambda: [BadCall((np.ones((2, 3), np.int32),), DTypeError, "not implemented", (1, 1e-5))],
+    errors=lambda: [
+        BadCall((np.ones((2, 3), np.int32),), DTypeError, "not implemented", (1, 1e-5))
+    ],
     batch=NoBatching("it is batched through the operations it is made of"),
 )  # fmt: skip
 
@@ -201,7 +205,7 @@ def layer_norm(
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, count: int, eps: float) -> Tensor:
-    """Scale over the last ``count`` axes to root mean square 1 (Zhang, Sennrich, arXiv 1910.07467)."""
+    """Scale over the last axes to root mean square 1 (Zhang, Sennrich, arXiv 1910.07467)."""
     affine = [] if weight is None else [weight]
     _check_affine(x, affine, count, "rms_norm")
     return call.current.apply(RMS_NORM, (x, *affine), (count, eps))

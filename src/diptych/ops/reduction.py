@@ -43,17 +43,19 @@ def _reduction(
     empty: bool = True,
     tolerance: Tolerance | None = None,
 ) -> Primitive:
-    """Declare a reduction over ``axes`` that computes in ``dtype``; ``empty``: whether none may be left."""
+    """Declare a reduction over ``axes`` in ``dtype``; ``empty``: whether it may reduce nothing."""
 
     def infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
         axes, dtype = params
         place = layouts[0]
         if dtype not in accepts:
-            raise UnsupportedDTypeError(f"\"{name}\" not implemented for '{dtype}'", op=name, got=dtype)
+            raise UnsupportedDTypeError(
+                f"\"{name}\" not implemented for '{dtype}'", op=name, got=dtype
+            )
         if not empty and any(place.shape[axis] == 0 for axis in axes):
             raise ArgumentError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or to have "
-                f"a non-zero size; got shape {list(place.shape)}, axes {axes}.",
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or to "
+                f"have a non-zero size; got shape {list(place.shape)}, axes {axes}.",
                 op=name,
             )
         return layout(result or dtype, kept_shape(place.shape, axes))
@@ -96,9 +98,7 @@ def reduction_batch(
     op: Primitive, operands: tuple[Any, ...], axes: tuple[int | None, ...], params: Params
 ) -> tuple[Any, int]:
     """Batch by moving the mapped axis to the front and shifting the reduced ones."""
-    mapped = axes[0]
-    assert mapped is not None, "a reduction has one operand, and it is mapped"
-    x = hooks.move_axis(operands[0], mapped, 0)
+    x = hooks.move_axis(operands[0], axes[0] or 0, 0)  # its one operand is the mapped one
     shifted = tuple(axis + 1 for axis in params[0])
     return call.current.apply1(op, x, (shifted, *params[1:])), 0
 
@@ -141,7 +141,7 @@ def _prod_vjp(ctx: Any, ct: Any) -> Any:
 
 
 def _extremum_vjp(ctx: Any, ct: Any) -> Any:
-    """The cotangent shared evenly among the elements that attain the extremum, as PyTorch's amax."""
+    """The cotangent shared evenly among the elements that attain it, as PyTorch's amax."""
     x, y = ctx.x[0], ctx.y[0]
     axes = ctx.params[0]
     hit = eq(x, spread(y, x.layout.shape, axes))

@@ -103,7 +103,7 @@ _CONSTANTS_LIMIT = 4096
 
 
 def constant(value: Any, dtype: DType) -> Tensor:
-    """A 0-d tensor of a number; the same object for the same number, so it must not be written to."""
+    """A 0-d tensor of a number; the same object for the same number, so it is read-only."""
     kind = type(value)
     if value == 0 and kind is float and math.copysign(1.0, value) < 0:
         kind = (

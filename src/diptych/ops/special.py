@@ -1,4 +1,4 @@
-"""NumPy references of special functions; SciPy's where it is installed, else the standard library's."""
+"""NumPy references of special functions: SciPy's where it is installed, else our own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 def _scipy(name: str) -> Callable[..., Any] | None:
-    """SciPy's function of this name, imported when it is first needed; None where SciPy is absent."""
+    """SciPy's function of this name, imported when first needed; None where SciPy is absent."""
     if importlib.util.find_spec("scipy") is None:
         return None
     return getattr(importlib.import_module("scipy.special"), name)
@@ -42,7 +42,7 @@ def _lgamma(x: float) -> float:
 
 
 def _digamma(x: float) -> float:
-    """The logarithmic derivative of gamma, by recurrence and its asymptotic series (DLMF 5.11.2)."""
+    """The logarithmic derivative of gamma, by recurrence and asymptotic series (DLMF 5.11.2)."""
     if math.isnan(x) or x == -math.inf or (x < 0 and x == math.floor(x)):
         return math.nan
     if x == 0:

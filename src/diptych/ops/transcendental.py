@@ -145,8 +145,8 @@ def _power(a: Any, b: Any) -> Any:
 
 
 POW = elementwise(
-    "pow", 2, accepts=NUMERIC, reference=quiet(_power), lower="pow", vjp=_pow_vjp, saves=("01", "01o"),
-    domain=(0.1, 3.0), tolerance=ulp(16),
+    "pow", 2, accepts=NUMERIC, reference=quiet(_power), lower="pow", vjp=_pow_vjp,
+    saves=("01", "01o"), domain=(0.1, 3.0), tolerance=ulp(16),
 )  # fmt: skip
 ATAN2 = elementwise(
     "atan2", 2, accepts=FLOATS, reference=np.arctan2, lower="atan2", saves="01",

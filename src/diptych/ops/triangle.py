@@ -48,9 +48,9 @@ UPPER = _triangle("triu", ge)
 
 def tril(x: Tensor, diagonal: int = 0) -> Tensor:
     """Matrices with zeros above a diagonal."""
-    return call.current.apply1(LOWER, x, (diagonal,))  # type: ignore[no-any-return]
+    return call.current.apply1(LOWER, x, (diagonal,))
 
 
 def triu(x: Tensor, diagonal: int = 0) -> Tensor:
     """Matrices with zeros below a diagonal."""
-    return call.current.apply1(UPPER, x, (diagonal,))  # type: ignore[no-any-return]
+    return call.current.apply1(UPPER, x, (diagonal,))

@@ -1,4 +1,4 @@
-"""DIPTYCH_CHECK=1: every compiled graph beside its NumPy reference; the first difference is named."""
+"""DIPTYCH_CHECK=1: compiled graphs beside their NumPy reference; the first difference named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CheckError(DiptychError, RuntimeError):
 
 
 def magnitude(arrays: Sequence[Array]) -> float:
-    """The largest finite absolute value: what rounding errors are relative to, sums that cancel too."""
+    """The largest finite absolute value: what rounding errors are relative to."""
     largest = 1e-30
     for array in arrays:
         if array.dtype.kind in "fc" and array.size:

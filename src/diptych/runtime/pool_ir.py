@@ -109,8 +109,8 @@ done:
 }
 
 ; Leave the caller's CPU. Linux wakes a worker where its waker runs and may leave the two there for
-; seconds, taking turns; a worker that finds itself there bars that CPU to itself until it finds itself
-; beside the caller elsewhere. The process's own mask bounds where it may go.
+; seconds, taking turns; a worker that finds itself there bars that CPU to itself until it finds
+; itself beside the caller elsewhere. The process's own mask bounds where it may go.
 define internal void @step_aside(i32 %cpu) nounwind noinline {
   %mask = alloca [16 x i64], align 8
   %known = icmp ult i32 %cpu, 1024

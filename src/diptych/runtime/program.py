@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,7 +134,7 @@ class Program:
         return NativeStretch(linked, list(slots), self.count, widest)
 
     def direct(self) -> tuple[int, int, list[int]] | None:
-        """(kernel, desc, order of arguments) when one kernel over whole operands is all there is."""
+        """(kernel, desc, order of arguments) when one kernel over whole operands is all."""
         if len(self.stretches) != 1 or not isinstance(self.stretches[0], NativeStretch):
             return None
         stretch = self.stretches[0]
@@ -249,8 +248,8 @@ class NativeStretch:
 def joined(parts: Sequence[Lowered], width: int, scalars: int) -> NativeStretch:
     """One table of the single kernels of several updates.
 
-    Part i's tensors are arguments ``i * width`` to ``(i + 1) * width - 1``; its scalars are the last
-    ``scalars`` arguments, shared by all.
+    Part i's tensors are arguments ``i * width`` to ``(i + 1) * width - 1``; its scalars are the
+    last ``scalars`` arguments, shared by all.
     """
     slots: dict[Slot, int] = {}
     linked = []
@@ -258,8 +257,7 @@ def joined(parts: Sequence[Lowered], width: int, scalars: int) -> NativeStretch:
     first = width * len(parts)
     widest = 0
     for part, lowered in enumerate(parts):
-        (step,) = lowered.steps
-        assert isinstance(step, KernelStep), "updates are single kernels"
+        (step,) = (step for step in lowered.steps if isinstance(step, KernelStep))
         numbers = []
         for place in step.operands:
             storage = lowered.storages[place.storage]
