@@ -142,6 +142,18 @@ def test_an_unreached_target_gets_none() -> None:
     assert pull(mul(x, x), x, w, accumulate=False)[1] is None
 
 
+def test_a_node_may_pull_nothing() -> None:
+    class Silent(tape.Node):
+        def backward(self, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:
+            return [None]
+
+    x = leaf([2.0])
+    y = constant([2.0])
+    y.node, y.output = Silent(((x.node, 0),)), 0
+    pull(y)
+    assert x.grad is None
+
+
 def test_several_roots_add_up() -> None:
     x = leaf([2.0])
     a, b = mul(x, x), exp(x)

@@ -445,6 +445,7 @@ def backward(
                 continue
             pulled = _pull(node, cotangents, create_graph)
             del cotangents
+            slots = cotangent = None  # the loop may bind neither
             for edge, cotangent in zip(node.edges, pulled, strict=False):
                 if edge is None or cotangent is None:
                     continue
