@@ -281,6 +281,15 @@ class Lowering:
             return lazy
         return Apply(CAST, (dtype,), (lazy,), dtype, lazy.shape)
 
+    def host_cast(self, lazy: Lazy, dtype: DType) -> Lazy:
+        """The value in a dtype to or from which kernels do not convert: NumPy does it."""
+        if lazy.dtype is dtype:
+            return lazy
+        stored, made = self.store(lazy).place, self.fresh(dtype, lazy.shape)
+        node = Node(CAST, (), (dtype,), (), "")
+        self.result.steps.append(HostStep(node, (stored,), (made,)))
+        return Stored(made)
+
     # ---- storing
 
     def output(self, lazy: Lazy, index: int) -> Place:
@@ -290,6 +299,8 @@ class Lowering:
         if into is not None:
             storage = self.add_storage(Storage("output", into.nbytes))
             place = Place(storage, 0, into.dtype, into.shape, into.strides)
+            if into.dtype.is_complex or lazy.dtype.is_complex:
+                lazy = self.host_cast(lazy, into.dtype)
             self.write(self.cast(lazy, into.dtype), place)
             return place
         stored = self.store(lazy, "output")

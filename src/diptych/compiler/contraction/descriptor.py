@@ -7,6 +7,7 @@ from enum import IntEnum, auto
 from diptych.compiler.llvm.writer import Function, Value
 
 BATCH_DIMS = 3  # batch dimensions a kernel walks; the planner merges what it can to fit
+STACK_BYTES = 24 * 1024  # scratch up to this size lives on the kernel's stack
 
 
 class Slot(IntEnum):

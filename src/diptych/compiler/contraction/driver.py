@@ -17,7 +17,13 @@ from collections.abc import Sequence
 from enum import IntEnum, auto
 
 from diptych.compiler.contraction.blocking import Tile
-from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Descriptor, Slot
+from diptych.compiler.contraction.descriptor import (
+    BATCH_DIMS,
+    OPERAND_WORDS,
+    STACK_BYTES,
+    Descriptor,
+    Slot,
+)
 from diptych.compiler.contraction.frame import Frame, FrameWord
 from diptych.compiler.contraction.microkernel import write_tiles
 from diptych.compiler.contraction.packing import PackWriter
@@ -26,7 +32,6 @@ from diptych.compiler.contraction.storing import FIRST, LAST
 from diptych.compiler.llvm.writer import Function, Module, Value, constant
 from diptych.compiler.target import Target
 
-STACK_BYTES = 24 * 1024  # scratch up to this size lives on the kernel's stack
 KERNEL_PARAMETERS = [("ptr", "desc"), ("ptr", "ptrs")]
 _TASK_PARAMETERS = [("ptr", "context"), ("i64", "task"), ("i64", "worker")]
 

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from diptych.compiler.contraction.blocking import Blocking, Tile, blocking, cycles, tiles_for, up
-from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, Slot
-from diptych.compiler.contraction.driver import STACK_BYTES, DriverWriter
+from diptych.compiler.contraction.descriptor import BATCH_DIMS, OPERAND_WORDS, STACK_BYTES, Slot
 from diptych.compiler.contraction.epilogue import Access, Adapted, Epilogue
-from diptych.compiler.contraction.naive import NaiveWriter
 from diptych.compiler.contraction.spec import LLVM_TYPES, Contraction, Store
 from diptych.compiler.llvm.writer import Module
 from diptych.compiler.target import Target
-from diptych.compiler.unit import CodeUnit
+from diptych.compiler.unit import CodeUnit, emitter
 
 LARGEST = 1 << 31  # extents must stay below this
 _COPY, _TURN = 0.35, 0.6  # cycles to pack a unit: from contiguous neighbours, or transposing
@@ -113,7 +111,8 @@ def tile_unit(contraction: Contraction, tile: Tile, store: Store, target: Target
 
     def text() -> str:
         module = Module("contraction " + " ".join("=".join(part) for part in contraction.key()))
-        DriverWriter(module, name, contraction, tile, store, target).write()
+        driver = emitter("contraction.driver")
+        driver.DriverWriter(module, name, contraction, tile, store, target).write()
         return module.text()
 
     key = (("kernel", "contraction.tile"), *contraction.key(), ("tile", tile.name),
@@ -127,7 +126,7 @@ def naive_unit(contraction: Contraction, target: Target) -> CodeUnit:
 
     def text() -> str:
         module = Module("naive contraction")
-        NaiveWriter(module, name, contraction, target).write()
+        emitter("contraction.naive").NaiveWriter(module, name, contraction, target).write()
         return module.text()
 
     return CodeUnit(name, (("kernel", "contraction.naive"), *contraction.key()), text)

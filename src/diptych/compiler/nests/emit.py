@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from diptych.compiler.nests.columns import ColumnKernel
 from diptych.compiler.nests.evaluation import supported as expression_supported
-from diptych.compiler.nests.rows import RowKernel
 from diptych.compiler.target import Target
-from diptych.compiler.unit import CodeUnit
+from diptych.compiler.unit import CodeUnit, emitter
 from diptych.loops.nest import ColumnNest, Nest
 
 
@@ -29,7 +27,7 @@ def unit(nest: Nest, target: Target) -> CodeUnit:
 
     def write() -> str:
         if isinstance(nest, ColumnNest):
-            return ColumnKernel(nest, target, name).text()
-        return RowKernel(nest, target, name).text()
+            return str(emitter("nests.columns").ColumnKernel(nest, target, name).text())
+        return str(emitter("nests.rows").RowKernel(nest, target, name).text())
 
     return CodeUnit(name, (("kind", "nest"), ("nest", text)), write)
