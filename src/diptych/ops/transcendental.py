@@ -42,16 +42,20 @@ def _function(
     domain: tuple[float, float] = (-3.0, 3.0),
     tolerance: Tolerance | None = None,
     special_values: Any = SPECIAL,
+    lower: Any = None,
 ) -> Primitive:
-    """Declare a one-operand function by its slope, a function of the saved operand or output."""
+    """Declare a one-operand function by its slope, a function of the saved operand or output.
+
+    ``lower`` is needed where the scalar vocabulary has no operation of that name.
+    """
     which = "y" if saves == "o" else "x"
 
     def vjp(ctx: Any, ct: Any) -> Any:
         return mul(ct, conj(slope(getattr(ctx, which)[0])))
 
     return elementwise(
-        name, 1, accepts=accepts, reference=quiet(reference), lower=name, vjp=vjp, saves=saves,
-        domain=domain, tolerance=tolerance or ulp(8), special=special_values,
+        name, 1, accepts=accepts, reference=quiet(reference), lower=lower or name, vjp=vjp,
+        saves=saves, domain=domain, tolerance=tolerance or ulp(8), special=special_values,
     )  # fmt: skip
 
 
