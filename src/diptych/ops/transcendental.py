@@ -10,6 +10,7 @@ import numpy as np
 
 from diptych.core.dtypes import FLOATS, INEXACT, NUMERIC
 from diptych.core.operation import Primitive, Tolerance
+from diptych.loops.expression import Constant, Select, apply
 from diptych.ops import special
 from diptych.ops.arithmetic import (
     add,
@@ -99,6 +100,16 @@ ERFINV = _function(
 SIGMOID = _function(
     "sigmoid", special.sigmoid, lambda y: mul(y, sub(1.0, y)), saves="o", tolerance=ulp(16)
 )
+SINC = _function(
+    "sinc", np.sinc,
+    lambda x: where(eq(x, 0.0), 0.0, div(sub(mul(cos(mul(x, math.pi)), mul(x, math.pi)),
+                                             sin(mul(x, math.pi))), mul(square(x), math.pi))),
+    accepts=FLOATS, tolerance=ulp(64), domain=(-0.9, 0.9), special_values=(0.0, -0.0, np.nan),
+    lower=lambda x: Select(
+        apply("eq", x, Constant(0, x.dtype)), Constant(1, x.dtype),
+        apply("div", apply("sin", apply("mul", x, Constant(math.pi, x.dtype))),
+              apply("mul", x, Constant(math.pi, x.dtype)))),
+)  # fmt: skip
 LGAMMA = _function(
     "lgamma", special.lgamma, lambda x: digamma(x), accepts=FLOATS, domain=(0.1, 5.0),
     tolerance=ulp(256), special_values=(1.0, 2.0, np.inf, np.nan),

@@ -40,6 +40,7 @@ UNARY: tuple[Row, ...] = (
     Row("tanh", _T.TANH), Row("asinh", _T.ASINH, aliases=("arcsinh",)),
     Row("acosh", _T.ACOSH, aliases=("arccosh",)), Row("atanh", _T.ATANH, aliases=("arctanh",)),
     Row("erf", _T.ERF), Row("erfc", _T.ERFC), Row("erfinv", _T.ERFINV),
+    Row("sinc", _T.SINC, aliases=("special_sinc",)),
     Row("sigmoid", _T.SIGMOID), Row("lgamma", _T.LGAMMA), Row("digamma", _T.DIGAMMA),
     Row("sqrt", _A.SQRT), Row("rsqrt", _A.RSQRT), Row("reciprocal", _A.RECIPROCAL),
     Row("abs", _A.ABS, "same", ("absolute",)),
