@@ -9,6 +9,7 @@ import pytest
 
 from diptych import engine as engine
 from diptych.core import inplace, tape
+from diptych.core.dtypes import bool_
 from diptych.core.operation import lookup
 from diptych.core.tensor import Tensor, copy_array, from_array
 from diptych.errors import ArgumentError, GradientError
@@ -70,6 +71,13 @@ def test_the_result_takes_the_targets_dtype() -> None:
     x = copy_array(np.zeros(2, np.int32), Tensor)
     put(x, ASSIGN, tensor([1.9, -2.9]))
     assert x.array().tolist() == [1, -2]
+
+
+def test_a_truth_becomes_a_complex_number() -> None:
+    """No kernel makes complex values: the host converts them."""
+    x = copy_array(np.array([1j, 0.0, 2.0]), Tensor)
+    inplace.update(x, lookup("logical_not"), (x,), (bool_,))
+    assert x.array().tolist() == [0, 1, 0]
 
 
 def test_memory_that_must_not_be_written() -> None:

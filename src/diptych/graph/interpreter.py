@@ -21,14 +21,14 @@ Array = np.ndarray[Any, Any]
 def rounded(array: Any, dtype: DType) -> Array:
     """An array's values converted to a dtype, as this module holds them."""
     array = np.asarray(array)
+    if dtype.kind == "b":
+        return array if array.dtype.kind == "b" else array != 0
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        array = array.real
     if dtype is dtypes.bfloat16:
         return dtypes.bfloat16_to_float32(dtypes.float32_to_bfloat16(array.astype(np.float32)))
     if array.dtype == dtype.numpy:
         return array
-    if array.dtype.kind == "c" and dtype.kind != "c":
-        array = array.real
-    if dtype.kind == "b":
-        return array != 0
     with np.errstate(all="ignore"):
         if array.dtype.kind == "f" and dtype.kind == "u":
             # Through int64, so that negative values wrap as they do in native code.
