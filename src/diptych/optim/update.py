@@ -9,7 +9,7 @@ from diptych.core import call, inplace, tape
 from diptych.core.dtypes import float64
 from diptych.core.tensor import Tensor
 from diptych.engine import EagerEvaluator, Update
-from diptych.errors import ArgumentError
+from diptych.errors import ArgumentError, ShapeError
 from diptych.ops.select import ASSIGN, constant
 
 Flags = tuple[Any, ...]
@@ -89,6 +89,13 @@ def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:
         return open_plan(one, held)
     groups = [tensors[start : start + held + 1] for start in range(0, len(tensors), held + 1)]
     for group in groups:
+        parameter, gradient = group[0], group[held]
+        if gradient.layout.shape != parameter.layout.shape:
+            raise ShapeError(
+                f"a gradient of shape {list(gradient.layout.shape)} was given for a parameter of "
+                f"shape {list(parameter.layout.shape)}; they must be the same",
+                op=rule.name, argument="gradient", got=gradient.layout.shape,
+            )  # fmt: skip
         for target in group[:held]:
             inplace.refuse_overlap(target, ASSIGN)
     layouts = [tuple([x.layout for x in group]) for group in groups]
