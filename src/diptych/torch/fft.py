@@ -84,15 +84,24 @@ rfftn, irfftn = _several("rfftn", operations.rfft, None), _several("irfftn", ope
 _OTHER = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
+def _opposite(norm: Any, name: str) -> str:
+    """The normalization of the transform in the other direction."""
+    if norm is not None and not isinstance(norm, str):
+        raise TypeError(f"fft_{name}(): argument 'norm' must be str, not {type(norm).__name__}")
+    if norm and norm not in _OTHER:
+        raise RuntimeError(f'Invalid normalization mode: "{norm}"')
+    return _OTHER[norm or "backward"]
+
+
 def hfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
     """The transform of a Hermitian signal: real values."""
     x = face(input, "hfft")
-    return irfft(arithmetic.conj(x), n, dim, _OTHER[norm or "backward"])
+    return irfft(arithmetic.conj(x), n, dim, _opposite(norm, "hfft"))
 
 
 def ihfft(input: Any, n: int | None = None, dim: int = -1, norm: str | None = None) -> Any:
     """The inverse of hfft."""
-    return arithmetic.conj(rfft(input, n, dim, _OTHER[norm or "backward"]))
+    return arithmetic.conj(rfft(input, n, dim, _opposite(norm, "ihfft")))
 
 
 def fftshift(input: Any, dim: Any = None) -> Any:

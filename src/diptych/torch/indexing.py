@@ -383,7 +383,9 @@ def _assign(target: Any, value: CoreTensor) -> None:
 def put(target: Any, gather: Any, value: CoreTensor, params: Any, accumulate: bool = False) -> None:
     """Write ``value`` where index tensors point, in place."""
     dtype = target.layout.dtype
-    axis = next(k for k, t in enumerate(gather) if t is not None)
+    axis = next((k for k, t in enumerate(gather) if t is not None), None)
+    if axis is None:
+        raise RuntimeError("index_put_(): expected at least one index tensor, got none")
     mask = gather[axis]
     if (
         not accumulate

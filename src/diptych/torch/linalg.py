@@ -293,6 +293,11 @@ def cond(A: Any, p: Any = None, *, out: Any = None) -> Any:
 
 def multi_dot(tensors: Any, *, out: Any = None) -> Any:
     """The product of several matrices."""
+    if not isinstance(tensors, (tuple, list)) or len(tensors) < 2:
+        raise RuntimeError(
+            "multi_dot(): expected at least 2 tensors in a tuple or list, got "
+            f"{len(tensors) if isinstance(tensors, (tuple, list)) else type(tensors).__name__}"
+        )
     result = tensors[0]
     for x in tensors[1:]:
         result = products.matmul(result, x)
