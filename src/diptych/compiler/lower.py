@@ -170,6 +170,11 @@ class Lowering:
         axes = axis_map(node.op, node.params, source.shape, shape)
         if axes is not None:
             return remap(source, axes, shape, self.resolve, {})
+        if node.op.name == "as_strided":  # it counts in row-major memory, wherever the value is
+            stored = self.store(source)
+            if not stored.place.layout.contiguous:
+                stored = self.copied(stored)
+            return move(stored, node.op, node.params, shape, {})
         made = move(source, node.op, node.params, shape, {})
         if made is None:
             stored = self.store(source)
@@ -248,7 +253,7 @@ class Lowering:
     def write_put_slice(self, node: Node) -> Lazy:
         whole, part = self.operands(node)
         target = self.fresh(self.dtype(node), self.shape(node))
-        self.write(whole, target)
+        self.write_anew(whole, target)
         self.write(self.cast(part, target.dtype), _sliced(target, node.params[0]))
         return Stored(target)
 
@@ -272,7 +277,7 @@ class Lowering:
     def write_put_strided(self, node: Node) -> Lazy:
         whole, part = self.operands(node)
         target = self.fresh(self.dtype(node), self.shape(node))
-        self.write(whole, target)
+        self.write_anew(whole, target)
         self.write(self.cast(part, target.dtype), _viewed(target, "as_strided", node.params))
         return Stored(target)
 
@@ -356,6 +361,14 @@ class Lowering:
             lazy = Apply(CAST, (lazy.dtype,), (lazy,), lazy.dtype, lazy.shape)
             self.alive.append(lazy)
         self.emit([(lazy, place)], join=False)
+
+    def write_anew(self, lazy: Lazy, place: Place) -> None:
+        """Compute a value into a place that changes afterwards: it is not where the value lies."""
+        lazy = self.resolve(lazy)
+        self.write(lazy, place)
+        found = self.stored.get(id(lazy))
+        if found is not None and found.place is place:
+            del self.stored[id(lazy)]
 
     # ---- groups
 
