@@ -4,7 +4,7 @@ python nn_cases.py OUT.json            (PyTorch)
 diptych run nn_cases.py OUT.json       (diptych)
 """
 
-# ruff: noqa: E501, B023 (a table of calls, one a line)
+# ruff: noqa: B008, B023, E501 (a table of calls, one a line)
 
 from __future__ import annotations
 

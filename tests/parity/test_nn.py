@@ -75,6 +75,13 @@ def test_layers_losses_and_derivatives(tmp_path: Path) -> None:
     assert not wrong, {name: (ours.get(name), theirs[name]) for name in wrong[:3]}
 
 
+def test_modules_hooks_and_containers(tmp_path: Path) -> None:
+    theirs = run(oracle(), "module_cases.py", tmp_path / "theirs.json")
+    ours = run(OURS, "module_cases.py", tmp_path / "ours.json")
+    assert len(theirs) > 70
+    assert ours == theirs
+
+
 def test_training_loaders_and_checkpoints(tmp_path: Path) -> None:
     theirs_file, ours_file = str(tmp_path / "theirs.pt"), str(tmp_path / "ours.pt")
     theirs = run(oracle(), "training_cases.py", tmp_path / "a.json", theirs_file, "SAVE")

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -124,8 +125,8 @@ def load(
     if not hasattr(f, "read") or not hasattr(f, "seek"):
         raise AttributeError(
             "'f' must be a path or a file that can be read and sought. You can only torch.load "
-            "from a file that is seekable. Please pre-load the data into a buffer like io.BytesIO and "
-            "try to load from it instead."
+            "from a file that is seekable. Please pre-load the data into a buffer like io.BytesIO "
+            "and try to load from it instead."
         )
     return load_from(f, map_location, weights_only, encoding)
 
@@ -144,25 +145,26 @@ def load_from(file: Any, map_location: Any, weights_only: bool | None, encoding:
         )
     data = io.BytesIO(file.read()) if start else file
     try:
-        archive = zipfile.ZipFile(data)
+        with zipfile.ZipFile(data) as archive:
+            reader = Reader(archive, map_location)
+            return Unpickler(
+                reader.entry("data.pkl"),
+                reader.storage,
+                _safe_globals,
+                weights_only is None or weights_only,
+                encoding,
+            ).load()
     except zipfile.BadZipFile as error:
         raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {error}") from error
-    with archive:
-        reader = Reader(archive, map_location)
-        unpickler = Unpickler(
-            reader.entry("data.pkl"), reader.storage, _safe_globals,
-            weights_only is None or weights_only, encoding,
-        )  # fmt: skip
-        try:
-            return unpickler.load()
-        except (pickle.UnpicklingError, NotImplementedError, RuntimeError):
-            raise
-        except (
-            AttributeError, EOFError, IndexError, KeyError, OverflowError, TypeError, ValueError,
-        ) as error:  # fmt: skip
-            raise pickle.UnpicklingError(
-                f"torch.load: the file is damaged ({type(error).__name__}: {error})"
-            ) from error
+    except (pickle.UnpicklingError, RuntimeError):
+        raise
+    except (
+        AttributeError, EOFError, IndexError, KeyError, MemoryError, OverflowError, TypeError,
+        ValueError, struct.error,
+    ) as error:  # fmt: skip
+        raise pickle.UnpicklingError(
+            f"torch.load: the file is damaged ({type(error).__name__}: {error})"
+        ) from error
 
 
 class Reader:

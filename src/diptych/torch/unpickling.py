@@ -24,6 +24,8 @@ class Allowed:
     """A name that a file may call. The file cannot change it, and it is not the thing itself."""
 
     __slots__ = ("function", "value")
+    function: Callable[..., Any]
+    value: Any
 
     def __init__(self, function: Callable[..., Any], value: Any = None) -> None:
         object.__setattr__(self, "function", function)

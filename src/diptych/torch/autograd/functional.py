@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from diptych.core import tape
-from diptych.ops.movement import concatenate
 from diptych.torch.autograd.engine import grad
 from diptych.torch.creation import zeros_like
-from diptych.torch.tensor import Tensor
+from diptych.torch.dynamic import concatenate
+from diptych.torch.tensor import Tensor, is_tensor
 
 
 def _tuple(values: Any, what: str, function: str) -> tuple[tuple[Any, ...], bool]:
@@ -176,7 +176,7 @@ def _scalar_output(values: Any, name: str) -> Any:
         if len(values) != 1:
             raise RuntimeError(f"The function given to {name} should return a single Tensor")
         values = values[0]
-    if not isinstance(values, Tensor):
+    if not is_tensor(values):
         raise TypeError(f"The function given to {name} should return a Tensor")
     if values.numel() != 1:
         raise RuntimeError(

@@ -168,7 +168,8 @@ def dirac_(tensor: Any, groups: int = 1) -> Any:
     middle = tuple(extent // 2 for extent in shape[2:])
     for group in range(groups):
         for channel in range(min(out, shape[1])):
-            values[(group * out + channel, channel, *middle)] = 1
+            place = (group * out + channel, channel, *middle)
+            values[place] = 1
     _store(tensor, values)
     return tensor
 

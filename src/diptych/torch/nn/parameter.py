@@ -45,7 +45,8 @@ class Parameter(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         found = memo.get(id(self))
         if found is None:
-            found = type(self)(self.data.clone(), self.requires_grad)
+            held: Any = self.detach()
+            found = type(self)(held.clone(), self.requires_grad)
             memo[id(self)] = found
         return found
 
@@ -53,7 +54,7 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return (rebuild_parameter, (self.data, self.requires_grad, OrderedDict()))
+        return (rebuild_parameter, (self.detach(), self.requires_grad, OrderedDict()))
 
 
 def rebuild_parameter(data: Any, requires_grad: bool, backward_hooks: Any) -> Parameter:
@@ -65,6 +66,7 @@ class Buffer(Tensor):
     """A tensor that a Module counts among its buffers; ``persistent`` ones enter its state dict."""
 
     results_are_plain = True
+    persistent: bool
 
     def __new__(cls, data: Any = None, *, persistent: bool = True) -> Any:
         self = _own(cls, data, "Buffer")

@@ -82,7 +82,9 @@ class Adam(Stepping):
             flags = (group["maximize"], kind, 1 - beta1 >= 0.5)
             for count, places in self.by_count(group, entries):
                 first, second = 1 - beta1**count, 1 - beta2**count
-                self.run(self._rule(group), flags, *chosen(places, params, grads, entries),
+                held = chosen(places, params, grads, entries)
+                self.run(
+                    self._rule(group), flags, held[0], held[1], held[2],
                     (beta1, 1 - beta1, beta2, 1 - beta2, -(rate / first), second**0.5,
                      group["eps"], decay),
                 )  # fmt: skip

@@ -63,7 +63,8 @@ class RMSprop(Stepping):
                 alpha, decay = group["alpha"], group["weight_decay"]
                 moves = group["momentum"] > 0
                 flags = (group["maximize"], decay != 0, group["centered"], moves, 1 - alpha >= 0.5)
-                self.run(self._rule(group), flags, params, grads, entries,
+                self.run(
+                    self._rule(group), flags, params, grads, entries,
                     (-number(group["lr"]), decay, alpha, 1 - alpha, group["eps"],
                      group["momentum"]),
                 )  # fmt: skip
@@ -123,7 +124,9 @@ class Adagrad(Stepping):
             flags = (group["maximize"], decay != 0)
             for count, places in self.by_count(group, entries):
                 rate = number(group["lr"]) / (1 + (count - 1) * group["lr_decay"])
-                self.run(rules.ADAGRAD, flags, *chosen(places, params, grads, entries),
+                held = chosen(places, params, grads, entries)
+                self.run(
+                    rules.ADAGRAD, flags, held[0], held[1], held[2],
                     (-rate, decay, group["eps"]),
                 )  # fmt: skip
         return loss
@@ -169,7 +172,8 @@ class Adadelta(Stepping):
             if params:
                 self.steps_of(group, entries)
                 rho, decay = group["rho"], group["weight_decay"]
-                self.run(rules.ADADELTA, (group["maximize"], decay != 0), params, grads, entries,
+                self.run(
+                    rules.ADADELTA, (group["maximize"], decay != 0), params, grads, entries,
                     (-number(group["lr"]), decay, rho, 1 - rho, group["eps"]),
                 )  # fmt: skip
         return loss
@@ -219,7 +223,9 @@ class Adamax(Stepping):
             flags = (group["maximize"], decay != 0, 1 - beta1 >= 0.5)
             for count, places in self.by_count(group, entries):
                 step = number(group["lr"]) / (1 - beta1**count)
-                self.run(rules.ADAMAX, flags, *chosen(places, params, grads, entries),
+                held = chosen(places, params, grads, entries)
+                self.run(
+                    rules.ADAMAX, flags, held[0], held[1], held[2],
                     (-step, decay, beta1, 1 - beta1, beta2, group["eps"]),
                 )  # fmt: skip
         return loss

@@ -13,7 +13,7 @@ import numpy as np
 
 from diptych.core import tape
 from diptych.core.tensor import from_array
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import Tensor, is_tensor
 from diptych.torch.utils.hooks import RemovableHandle, register
 
 
@@ -85,7 +85,7 @@ class Steps:
     def __init__(self, tensors: list[Any]) -> None:
         self.counts = [int(t.item()) for t in tensors]
         self.array = np.array(self.counts, np.float32)
-        whole = from_array(self.array, Tensor)
+        whole: Any = from_array(self.array, Tensor)
         self.tensors = [whole[index] for index in range(len(tensors))]
         for t in self.tensors:
             t.base = None
@@ -112,10 +112,17 @@ class Steps:
 class Optimizer:
     """The base of all optimizers."""
 
+    _optimizer_step_pre_hooks: OrderedDict[int, Any]
+    _optimizer_step_post_hooks: OrderedDict[int, Any]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Any]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Any]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Any]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Any]
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self._init_hooks()
-        if isinstance(params, Tensor):
+        if is_tensor(params):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
                 "but got " + params.type()
@@ -176,7 +183,7 @@ class Optimizer:
             group["params"] = list(params)
         self._take_names(group)
         for param in group["params"]:
-            if not isinstance(param, Tensor):
+            if not is_tensor(param):
                 raise TypeError(
                     "optimizer can only optimize Tensors, but one of the params is "
                     + f"{type(param).__module__}.{type(param).__qualname__}".removeprefix(
@@ -301,7 +308,7 @@ class Optimizer:
                 "loaded state dict contains a parameter group that doesn't match the size of "
                 "optimizer's group"
             )
-        by_number = {}
+        by_number: dict[int, Any] = {}
         for own, given in zip(groups, saved, strict=True):
             by_number.update(zip(given["params"], own["params"], strict=True))
         state: Any = defaultdict(dict)
@@ -359,7 +366,7 @@ class Optimizer:
 
 def loaded(param: Any, value: Any, key: str | None = None) -> Any:
     """A state's value for a parameter: tensors copied, in the parameter's dtype but for counts."""
-    if isinstance(value, Tensor):
+    if is_tensor(value):
         if key == "step":
             return value.clone() if value.is_floating_point() else value.float()
         if param.is_floating_point():

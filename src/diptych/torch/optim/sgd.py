@@ -8,6 +8,8 @@ from diptych.optim import rules
 from diptych.torch.optim.optimizer import number
 from diptych.torch.optim.stepping import Stepping, check, refuse_differentiable
 
+Rows = tuple[list[Any], list[Any], list[Any]]
+
 
 class SGD(Stepping):
     """Stochastic gradient descent, with (Nesterov) momentum and weight decay if asked."""
@@ -77,8 +79,8 @@ class SGD(Stepping):
             self.run(rules.SGD, flags, params, grads, [], self._values(group))
 
     def _with_momentum(self, group: dict[str, Any]) -> None:
-        new: tuple[list[Any], ...] = ([], [], [])
-        known: tuple[list[Any], ...] = ([], [], [])
+        new: Rows = ([], [], [])
+        known: Rows = ([], [], [])
         for param in group["params"]:
             grad = param.grad
             if grad is None:

@@ -14,12 +14,12 @@ from diptych.ops import activation as engine
 from diptych.ops import normalization
 from diptych.ops.arithmetic import RELU, add, div, maximum, mul, neg, sub
 from diptych.ops.comparison import gt, le
-from diptych.ops.movement import narrow, reshape
-from diptych.ops.select import ASSIGN, cast, copy, where
+from diptych.ops.select import ASSIGN, cast, copy
 from diptych.torch.dtypes import core_of
+from diptych.torch.dynamic import face, narrow, reshape, where
 from diptych.torch.promotion import PARAMS
 from diptych.torch.random import default_generator
-from diptych.torch.tensor import Tensor, axis_of, face, scalar_name
+from diptych.torch.tensor import Tensor, axis_of, scalar_name
 
 
 def in_place(target: Any, function: Callable[[Any], Any]) -> Any:
@@ -354,7 +354,8 @@ def gumbel_softmax(
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     place = logits.layout
     drawn = torch_stream.exponential(default_generator, place.shape, 1.0, place.dtype)
-    gumbels = neg(copy_array(drawn, Tensor, place.dtype).log())
+    waiting: Any = copy_array(drawn, Tensor, place.dtype)
+    gumbels = neg(waiting.log())
     soft = softmax(div(add(logits, gumbels), tau), dim)
     if not hard:
         return soft

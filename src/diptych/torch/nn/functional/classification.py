@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from diptych.core.dtypes import int64
-from diptych.ops import indexing
 from diptych.ops import loss as engine
-from diptych.ops.movement import move_axis, reshape
-from diptych.ops.select import where
+from diptych.ops.movement import move_axis
+from diptych.torch.dynamic import face, index_select, one_hot, reshape, take_along, where
 from diptych.torch.nn.functional.activations import log_softmax
 from diptych.torch.nn.functional.reduction import checked, legacy, reduced
-from diptych.torch.tensor import Tensor, face
+from diptych.torch.tensor import Tensor
 
 
 def cross_entropy(
@@ -111,13 +110,13 @@ def _nll_rows(log_p: Any, target: Any, weight: Any, ignore: int, reduction: str)
     engine.check_classes(target, classes, ignore)
     kept = target != ignore
     safe = where(kept, target, 0)
-    chosen = reshape(indexing.take_along(log_p, reshape(safe, (rows, 1)), 1), (rows,))
+    chosen = reshape(take_along(log_p, reshape(safe, (rows, 1)), 1), (rows,))
     if weight is None:
         share = kept.to(log_p.dtype)
         losses = where(kept, -chosen, 0.0)
     else:
         _check_weight(weight, classes)
-        share = where(kept, indexing.index_select(weight, safe, 0), 0.0)
+        share = where(kept, index_select(weight, safe, 0), 0.0)
         losses = where(kept, -chosen * share, 0.0)
     if reduction == "none":
         return losses
@@ -145,7 +144,7 @@ def _smoothed(log_p: Any, target: Any, weight: Any, ignore: int, reduction: str)
     if weight is None:
         return total / kept.sum()
     safe = where(kept, target, 0)
-    return total / where(kept, indexing.index_select(weight, safe, 0), 0.0).sum()
+    return total / where(kept, index_select(weight, safe, 0), 0.0).sum()
 
 
 def nll_loss(
@@ -195,13 +194,13 @@ def multi_margin_loss(
         )
     index = reshape(target, (count, 1))
     engine.check_classes(reshape(target, (count,)), classes, -1 << 62)
-    gap = (margin - indexing.take_along(rows, index, 1) + rows).clamp_min(0)
+    gap = (margin - take_along(rows, index, 1) + rows).clamp_min(0)
     if p == 2:
         gap = gap * gap
     if weight is not None:
         _check_weight(weight, classes)
-        gap = gap * reshape(indexing.index_select(weight, reshape(target, (count,)), 0), (count, 1))
-    own = indexing.one_hot(reshape(target, (count,)), classes).bool()
+        gap = gap * reshape(index_select(weight, reshape(target, (count,)), 0), (count, 1))
+    own = one_hot(reshape(target, (count,)), classes).bool()
     losses = where(own, 0.0, gap, gap.layout.dtype).sum(1) / classes
     return reduced(reshape(losses, ()) if single else losses, reduction)
 
@@ -225,9 +224,9 @@ def multilabel_margin_loss(
     ended = (goals < 0).long().cumsum(1) > 0
     safe = where(ended, 0, goals, int64)
     engine.check_classes(reshape(safe, (count * classes,)), classes, -1 << 62)
-    hits = indexing.one_hot(safe, classes) * (~ended).long().unsqueeze(-1)
+    hits = one_hot(safe, classes) * (~ended).long().unsqueeze(-1)
     is_target = hits.sum(1) > 0  # (rows, classes)
-    chosen = indexing.take_along(rows, safe, 1)
+    chosen = take_along(rows, safe, 1)
     gap = (1 - chosen.unsqueeze(2) + rows.unsqueeze(1)).clamp_min(0)  # (rows, targets, classes)
     counted = (~ended).unsqueeze(2) & (~is_target).unsqueeze(1)
     losses = where(counted, gap, 0.0).sum(2).sum(1) / classes

@@ -75,7 +75,7 @@ def renormalize(weight: Any, index: Any, max_norm: float, norm_type: float) -> N
     """Scale the named rows, in place, to a norm of at most ``max_norm``."""
     with tape.recording(False):
         rows = from_array(np.unique(index).astype(np.int64), Tensor)
-        chosen = indexing.index_select(weight.detach(), rows, 0)
+        chosen: Any = indexing.index_select(weight.detach(), rows, 0)
         norms = chosen.norm(norm_type, 1, keepdim=True)
         scaled = where(norms > max_norm, chosen * (max_norm / (norms + 1e-7)), chosen)
         weight.detach().index_copy_(0, rows, scaled)

@@ -10,10 +10,11 @@ from typing import Any
 from diptych.core.layout import broadcast_shapes
 from diptych.ops import loss as engine
 from diptych.ops.movement import broadcast_to
-from diptych.ops.select import cast, where
+from diptych.ops.select import cast
+from diptych.torch.dynamic import face, where
 from diptych.torch.nn.functional.reduction import checked, legacy, reduced
 from diptych.torch.promotion import of_layouts
-from diptych.torch.tensor import Tensor, face
+from diptych.torch.tensor import Tensor
 
 
 def _matched(input: Any, target: Any, name: str) -> tuple[Any, Any]:

@@ -178,7 +178,7 @@ class ModuleList(Module):
     def __iadd__(self, modules: Any) -> Any:
         return self.extend(modules)
 
-    def __add__(self, other: Iterable[Any]) -> Any:
+    def __add__(self, other: Any) -> Any:
         return ModuleList(chain(self, other))
 
     def __dir__(self) -> list[str]:
@@ -272,7 +272,7 @@ class ModuleDict(Module):
         return self._modules.values()
 
     def update(self, modules: Any) -> None:
-        for key, module in pairs_of(modules, "ModuleDict.update", "module"):
+        for key, module in pairs_of(modules, "ModuleDict.update", "ModuleDict"):
             self[key] = module
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from diptych.torch.dynamic import face
 from diptych.torch.nn.modules.module import Module
-from diptych.torch.tensor import face
 
 
 class Flatten(Module):

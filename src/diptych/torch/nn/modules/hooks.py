@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from diptych.core import tape
-from diptych.core.tensor import Tensor, alias
+from diptych.core.tensor import Tensor as CoreTensor
+from diptych.core.tensor import alias, cast_class
+from diptych.torch.tensor import Tensor
 from diptych.torch.utils.hooks import RemovableHandle, register
 
 
@@ -86,6 +88,13 @@ def on_registration(kind: str, module: Any, name: str, value: Any) -> Any:
     return value
 
 
+def seen(value: Any) -> Any:
+    """A cotangent as hooks see it: a tensor of this face (or None)."""
+    if isinstance(value, CoreTensor) and not isinstance(value, Tensor):
+        return cast_class(value, Tensor)
+    return value
+
+
 class IdentityNode(tape.Node):
     """Passes several values through together, so that one hook sees all their cotangents."""
 
@@ -100,7 +109,7 @@ class IdentityNode(tape.Node):
         return "BackwardHookFunctionBackward"
 
     def backward(self, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:
-        return self.see(cotangents)
+        return self.see([seen(cotangent) for cotangent in cotangents])
 
 
 def pass_through(values: Sequence[Any], see: Callable[[list[Any]], Sequence[Any]]) -> list[Any]:
@@ -108,7 +117,7 @@ def pass_through(values: Sequence[Any], see: Callable[[list[Any]], Sequence[Any]
 
     ``see`` gets a cotangent (or None) per value and returns as many.
     """
-    places = [i for i, v in enumerate(values) if isinstance(v, Tensor) and v.node is not None]
+    places = [i for i, v in enumerate(values) if isinstance(v, CoreTensor) and v.node is not None]
     out = list(values)
     if not places or not tape.mode.enabled:
         return out
@@ -146,7 +155,7 @@ class BackwardHooks:
     def wrap_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self.inputs = len(args)
         self.watches_inputs = bool(self.full) and any(
-            isinstance(a, Tensor) and a.node is not None for a in args
+            isinstance(a, CoreTensor) and a.node is not None for a in args
         )
         if not self.watches_inputs:
             return args

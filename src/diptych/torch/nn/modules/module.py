@@ -9,9 +9,30 @@ from typing import Any
 from diptych.core import tape
 from diptych.torch.nn.modules import state
 from diptych.torch.nn.modules.conversion import convert_tensors, converter
-from diptych.torch.nn.modules.hooks import BackwardHooks, everywhere, on_registration
+from diptych.torch.nn.modules.hooks import BackwardHooks, everywhere, on_registration, seen
+from diptych.torch.nn.modules.hooks import (
+    register_module_buffer_registration_hook as register_module_buffer_registration_hook,
+)
+from diptych.torch.nn.modules.hooks import (
+    register_module_forward_hook as register_module_forward_hook,
+)
+from diptych.torch.nn.modules.hooks import (
+    register_module_forward_pre_hook as register_module_forward_pre_hook,
+)
+from diptych.torch.nn.modules.hooks import (
+    register_module_full_backward_hook as register_module_full_backward_hook,
+)
+from diptych.torch.nn.modules.hooks import (
+    register_module_full_backward_pre_hook as register_module_full_backward_pre_hook,
+)
+from diptych.torch.nn.modules.hooks import (
+    register_module_module_registration_hook as register_module_module_registration_hook,
+)
+from diptych.torch.nn.modules.hooks import (
+    register_module_parameter_registration_hook as register_module_parameter_registration_hook,
+)
 from diptych.torch.nn.parameter import Buffer, Parameter
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import Tensor, is_tensor
 from diptych.torch.utils.hooks import RemovableHandle, register
 
 _NOT_YET = object()
@@ -19,8 +40,8 @@ _NOT_YET = object()
 
 def type_name(value: Any) -> str:
     """What PyTorch calls a value's type in its messages."""
-    if isinstance(value, Tensor):
-        return value.type()
+    if is_tensor(value):
+        return str(value.type())
     kind = type(value)
     if kind.__module__ == "builtins":
         return kind.__qualname__
@@ -38,6 +59,7 @@ class Module:
     dump_patches = False
     _version = 1
     training: bool
+    _is_full_backward_hook: bool | None
     call_super_init = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -182,7 +204,7 @@ class Module:
             node.post_hooks = {}
         for hook in hooks:
             node.post_hooks[len(node.post_hooks)] = lambda grads, outs, hook=hook: hook(
-                self, grads, outs
+                self, tuple([seen(grad) for grad in grads]), tuple([seen(out) for out in outs])
             )
 
     # ---- registering

@@ -69,7 +69,8 @@ class Embedding(Module):
     def _fill_padding_idx_with_zero(self) -> None:
         if self.padding_idx is not None:
             with tape.recording(False):
-                self.weight[self.padding_idx].fill_(0)
+                weight: Any = self.weight
+                weight[self.padding_idx].fill_(0)
 
     def forward(self, input: Any) -> Any:
         return F.embedding(

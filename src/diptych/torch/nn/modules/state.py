@@ -9,12 +9,12 @@ from typing import Any
 
 from diptych.core import tape
 from diptych.torch.nn.parameter import Parameter
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import is_tensor
 
 EXTRA = "_extra_state"
 
 
-class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+class IncompatibleKeys(namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
     """What ``load_state_dict`` found missing, and what it did not know."""
 
     __slots__ = ()
@@ -22,7 +22,7 @@ class IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpect
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return super().__repr__()
+        return super().__repr__().replace("IncompatibleKeys", "_IncompatibleKeys", 1)
 
     __str__ = __repr__
 
@@ -202,7 +202,7 @@ def load_own(
 
 def load_entry(module: Any, name: str, own: Any, given: Any, key: str, assign: bool) -> str | None:
     """Copy or assign one value; what is wrong with it, if anything."""
-    if not isinstance(given, Tensor):
+    if not is_tensor(given):
         return (
             f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like '
             f"object from checkpoint but received {type(given)}"

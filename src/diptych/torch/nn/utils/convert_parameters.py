@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from diptych.ops.movement import concatenate, reshape
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import is_tensor
 
 
 def parameters_to_vector(parameters: Iterable[Any]) -> Any:
@@ -19,7 +19,7 @@ def parameters_to_vector(parameters: Iterable[Any]) -> Any:
 
 def vector_to_parameters(vec: Any, parameters: Iterable[Any]) -> None:
     """Make each parameter's memory a part of the vector, in turn."""
-    if not isinstance(vec, Tensor):
+    if not is_tensor(vec):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
     start = 0
     for param in parameters:

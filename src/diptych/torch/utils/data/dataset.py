@@ -119,7 +119,7 @@ class ChainDataset(IterableDataset[Any]):
             yield from member
 
     def __len__(self) -> int:
-        return sum(len(member) for member in self.datasets)  # type: ignore[arg-type]
+        return sum(len(member) for member in self.datasets)
 
 
 class Subset(Dataset[Any]):
@@ -136,7 +136,7 @@ class Subset(Dataset[Any]):
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         if callable(getattr(self.dataset, "__getitems__", None)):
-            return self.dataset.__getitems__([self.indices[i] for i in indices])  # type: ignore[no-any-return]
+            return self.dataset.__getitems__([self.indices[i] for i in indices])
         return [self.dataset[self.indices[i]] for i in indices]
 
     def __len__(self) -> int:
