@@ -16,7 +16,6 @@ from tests.tensorflow.cases import cases, run
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text(encoding="utf-8"))
 _STRINGS = "there are no tensors of strings yet"
-_LINALG = "the engine's linear algebra is not bound to this face yet"
 DIFFERENT = {  # on purpose or not yet, with the reason; one that starts to agree fails
     "tf.constant([tf.constant(1), tf.constant(2)])": "TensorFlow's is a fault; we pack the tensors",
     "tf.math.no_such_name": "the module is not called tensorflow._api.v2.math",
@@ -26,8 +25,6 @@ DIFFERENT = {  # on purpose or not yet, with the reason; one that starts to agre
     'tf.nn.relu(tf.constant(["a"]))': _STRINGS,
     'tf.constant([1.0]) + "a"': _STRINGS,
     "tf.add(1)": "ours names the argument that is missing",
-    "tf.linalg.det([[1.0, 2.0], [3.0, 4.0]])": _LINALG,
-    "tf.linalg.inv([[1.0, 2.0], [3.0, 4.0]])": _LINALG,
     "tf.nn.batch_normalization([[1.0]], [0.5], [4.0], [1.0], [2.0], 0.0)": "lists are tensors here",
     "round(tf.constant(1.6))": "a TypeError, as Python has it, not an AttributeError",
 }

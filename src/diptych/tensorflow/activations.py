@@ -124,8 +124,8 @@ def row_axis(x: Any, axis: Any) -> int:
         raise errors.InvalidArgumentError(
             None,
             None,
-            f"`dim` must be in the range [-{ndim}, {ndim}) where {ndim} is the number of dimensions "
-            f"in the input. Received: dim={axis}",
+            f"`dim` must be in the range [-{ndim}, {ndim}) where {ndim} is the number of "
+            f"dimensions in the input. Received: dim={axis}",
         ) from None
 
 

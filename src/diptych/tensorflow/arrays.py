@@ -14,8 +14,8 @@ from diptych.core.layout import broadcast_shapes
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import cast_class, copy_array
 from diptych.errors import DiptychError, ShapeError
-from diptych.ops import indexing, movement, sorting
-from diptych.ops.select import cast
+from diptych.ops import arithmetic, indexing, movement, sorting
+from diptych.ops.select import cast, where
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import errors
 from diptych.tensorflow.conversion import (
@@ -31,7 +31,7 @@ from diptych.tensorflow.conversion import (
     tensor_like,
     tensor_of,
 )
-from diptych.tensorflow.dtypes import engine_dtype
+from diptych.tensorflow.dtype import engine_dtype
 from diptych.tensorflow.errors import dims, invalid
 from diptych.tensorflow.tensor import EagerTensor
 
@@ -116,7 +116,7 @@ def _float_steps(first: float, step: float, count: int, kind: Any) -> Any:
     return kind(first) + np.arange(count, dtype=np.int64).astype(kind) * kind(step)
 
 
-def linspace_nd(start: Any, stop: Any, num: Any, name: Any = None, axis: Any = 0) -> Any:
+def linspace(start: Any, stop: Any, num: Any, name: Any = None, axis: Any = 0) -> Any:
     """``num`` numbers evenly from ``start`` to ``stop``, both included."""
     first, last = table.operands(start, stop)
     if first.layout.dtype.is_integer:
@@ -171,7 +171,7 @@ def one_hot(
     count = integer(python_scalar(depth))
     grown = movement.reshape(cast(index, dtypes.int64), (*index.layout.shape, 1))
     hit = table.equal(grown, cast_class(indexing.iota(count), EagerTensor))
-    result = table.where(hit, on, off)
+    result = where(hit, on, off)
     ndim = result.layout.ndim
     place = axis_of(
         -1 if axis is None else axis, ndim, lambda a: invalid("OneHot", f"Expected axis {a}")
@@ -242,8 +242,8 @@ def reshape(tensor: Any, shape: Any, name: Any = None) -> Any:
         if (known == 0 and size) or (known and size % known):
             raise invalid(
                 "Reshape",
-                f"Input to reshape is a tensor with {size} values, but the requested shape requires "
-                f"a multiple of {known}",
+                f"Input to reshape is a tensor with {size} values, but the requested shape "
+                f"requires a multiple of {known}",
             )
         wanted[unknown[0]] = size // known if known else 0
     elif math.prod(wanted) != size:
@@ -280,7 +280,7 @@ def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: Any = "tr
             )
     moved = movement.transpose(x, order)
     if conjugate and x.layout.dtype.is_complex:
-        return table.arithmetic.conj(moved)
+        return arithmetic.conj(moved)
     return moved
 
 

@@ -15,7 +15,7 @@ from diptych.errors import DiptychError
 from diptych.ops.movement import broadcast_to, concatenate, reshape
 from diptych.ops.select import constant as engine_constant
 from diptych.tensorflow import errors
-from diptych.tensorflow.dtypes import BY_INDEX, engine_dtype, kernel_name
+from diptych.tensorflow.dtype import BY_INDEX, engine_dtype, kernel_name
 from diptych.tensorflow.tensor import EagerTensor, Tensor
 from diptych.tensorflow.tensor_shape import TensorShape
 
@@ -150,7 +150,8 @@ def _sequence(value: Any, dtype: engine.DType | None) -> Any:
 
 _NUMBERS = frozenset(
     [bool, int, float, complex, np.bool_, np.float16, np.float32, np.float64, np.complex64,
-     np.complex128, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
+     np.complex128, np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32,
+     np.uint64]
 )  # fmt: skip
 
 
@@ -195,8 +196,7 @@ def _own_dtype(array: Any, kinds: set[type]) -> engine.DType:
 def _packed(value: Any, dtype: engine.DType | None) -> Any:
     """A sequence that holds tensors, stacked: it stays on the tape."""
     if dtype is None:
-        first = next((item for item in _flat(value) if isinstance(item, CoreTensor)), None)
-        assert first is not None, "a sequence is packed because a tensor is in it"
+        first = next(item for item in _leaves(value) if isinstance(item, CoreTensor))
         dtype = first.layout.dtype
     parts = [
         _packed(item, dtype)
@@ -208,17 +208,10 @@ def _packed(value: Any, dtype: engine.DType | None) -> Any:
         if part.layout.dtype is not dtype:
             raise TypeError(
                 "Cannot convert a list containing a tensor of dtype "
-                f"{BY_INDEX[part.layout.dtype.index]} to {BY_INDEX[dtype.index]} (Tensor is: {part!r})"
+                f"{BY_INDEX[part.layout.dtype.index]} to {BY_INDEX[dtype.index]} "
+                f"(Tensor is: {part!r})"
             )
     return stacked(parts, 0)
-
-
-def _flat(value: Any) -> Any:
-    for item in value:
-        if isinstance(item, (list, tuple)):
-            yield from _flat(item)
-        else:
-            yield item
 
 
 def stacked(parts: list[Any], axis: int) -> Any:
@@ -229,7 +222,8 @@ def stacked(parts: list[Any], axis: int) -> Any:
             raise errors.invalid(
                 "Pack",
                 "Shapes of all inputs must match: values[0].shape = "
-                f"{errors.dims(shape)} != values[{position}].shape = {errors.dims(part.layout.shape)}",
+                f"{errors.dims(shape)} != values[{position}].shape = "
+                f"{errors.dims(part.layout.shape)}",
             )
     grown = (*shape[:axis], 1, *shape[axis:])
     return concatenate([reshape(part, grown) for part in parts], axis)
@@ -279,8 +273,9 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Cons
     if place.size == 1:
         return broadcast_to(reshape(tensor, ()), extents)
     raise TypeError(
-        f"Eager execution of tf.constant with unsupported shape. Tensor {tensor.numpy()} (converted "
-        f"from {value}) has {place.size} elements, but got `shape` {extents} with {size} elements)."
+        f"Eager execution of tf.constant with unsupported shape. Tensor {tensor.numpy()} "
+        f"(converted from {value}) has {place.size} elements, but got `shape` "
+        f"{extents} with {size} elements)."
     )
 
 
@@ -305,7 +300,7 @@ def shape_argument(shape: Any, op: str = "Fill") -> tuple[int, ...]:
     if isinstance(shape, TensorShape):
         if not shape.is_fully_defined():
             raise ValueError(f"Cannot convert a partially known TensorShape {shape} to a Tensor.")
-        extents = tuple(shape.as_list())
+        extents = shape_extents(shape)
     elif isinstance(shape, (list, tuple)):
         extents = tuple([integer(extent, shape) for extent in shape])
     elif isinstance(shape, (CoreTensor, np.ndarray)):
@@ -316,7 +311,7 @@ def shape_argument(shape: Any, op: str = "Fill") -> tuple[int, ...]:
     else:
         extents = (integer(shape, shape),)
     for extent in extents:
-        if extent < 0:  # type: ignore[operator]
+        if extent < 0:
             raise errors.invalid(op, f"Dimension {extent} must be >= 0")
     try:
         return check_shape(extents, op)
@@ -324,18 +319,23 @@ def shape_argument(shape: Any, op: str = "Fill") -> tuple[int, ...]:
         raise errors.ResourceExhaustedError(None, None, str(error)) from error
 
 
+def shape_extents(shape: TensorShape) -> tuple[int, ...]:
+    """The extents of a shape known in full."""
+    return tuple([extent for extent in shape if extent is not None])
+
+
 def integer(value: Any, whole: Any = None) -> int:
     """A whole number given as an int, NumPy's, or a 0-d tensor; TypeError for anything else."""
     if type(value) is int:
         return value
     try:
-        return value.__index__()  # type: ignore[no-any-return]
+        return int(value.__index__())
     except (AttributeError, TypeError):
         raise _cannot_convert(value if whole is None else whole, engine.int32) from None
 
 
 def integers(value: Any) -> list[int]:
-    """A list of whole numbers, from any of the forms TensorFlow takes; one number is a list of one."""
+    """A list of whole numbers, from any of the forms TensorFlow takes; one stands for a list."""
     if isinstance(value, (list, tuple)):
         return [integer(item, value) for item in value]
     if isinstance(value, (CoreTensor, np.ndarray)):

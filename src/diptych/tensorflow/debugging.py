@@ -49,7 +49,8 @@ def _comparison(entry: Any, sign: str, all_of: bool = True) -> Any:
         raise InvalidArgumentError(
             None,
             None,
-            f"{lead}Condition x {sign} y did not hold.\nFirst {first.size} elements of x:\n{first}\n"
+            f"{lead}Condition x {sign} y did not hold.\n"
+            f"First {first.size} elements of x:\n{first}\n"
             f"First {second.size} elements of y:\n{second}",
         )
 
@@ -100,8 +101,8 @@ def assert_near(
         raise InvalidArgumentError(
             None,
             None,
-            f"{message or ''}x and y not equal to tolerance rtol = {rtol or eps}, atol = {atol or eps}"
-            f"\nx: {a.values()}\ny: {b.values()}",
+            f"{message or ''}x and y not equal to tolerance rtol = {rtol or eps}, "
+            f"atol = {atol or eps}\nx: {a.values()}\ny: {b.values()}",
         )
 
 

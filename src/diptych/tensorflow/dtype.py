@@ -8,17 +8,11 @@ import numpy as np
 
 from diptych.core import dtypes as engine
 
-__all__ = [
-    "DType", "as_dtype", "bfloat16", "bool", "cast", "complex", "complex128", "complex64", "double",
-    "float16", "float32", "float64", "half", "int16", "int32", "int64", "int8", "resource",
-    "saturate_cast", "string", "uint16", "uint32", "uint64", "uint8", "variant",
-]  # fmt: skip
-
 _bool = bool
 
 
 class DType:
-    """The type of a tensor's elements, as ``tf.float32``; equal to its name and to NumPy's dtype."""
+    """The type of a tensor's elements, as ``tf.float32``; equal to its name and NumPy's dtype."""
 
     __module__ = "tensorflow"
     __slots__ = ("_number", "engine", "kernel_name", "name")

@@ -14,7 +14,7 @@ from diptych.ops import arithmetic, comparison, transcendental
 from diptych.ops.select import where
 from diptych.tensorflow import errors
 from diptych.tensorflow.conversion import from_python, tensor_as, tensor_like, tensor_of
-from diptych.tensorflow.dtypes import kernel_name
+from diptych.tensorflow.dtype import kernel_name
 from diptych.tensorflow.tensor import EagerTensor
 
 FLOATS = (dtypes.bfloat16, dtypes.float16, dtypes.float32, dtypes.float64)
@@ -39,8 +39,8 @@ def not_allowed(
     listed = ", ".join(kernel_name(d) for d in allowed)
     return errors.invalid(
         op,
-        f"Value for attr '{attribute}' of {kernel_name(dtype)} is not in the list of allowed values: "
-        f"{listed}",
+        f"Value for attr '{attribute}' of {kernel_name(dtype)} is not in the list of allowed "
+        f"values: {listed}",
         name,
     )
 
@@ -316,18 +316,17 @@ Function = Callable[..., Any]
 
 def function(table: Unary | Binary, name: str, doc: str) -> Function:
     """A plain function over a table entry, with the public argument names."""
-    call_ = table.__call__
     made: Function
     if isinstance(table, Unary):
 
         def unary(x: Any, name: Any = None) -> Any:
-            return call_(x, name)
+            return table(x, name)
 
         made = unary
     else:
 
         def binary(x: Any, y: Any, name: Any = None) -> Any:
-            return call_(x, y, name)
+            return table(x, y, name)
 
         made = binary
     made.__name__ = made.__qualname__ = name

@@ -75,9 +75,8 @@ def region_of(extents: tuple[int, ...], key: Any) -> Region:
             position = _position(item)
             wrapped = position + extent if position < 0 else position
             if not 0 <= wrapped < extent:
-                raise _refused(
-                    f"slice index {wrapped if position < 0 else position} of dimension {axis} out of bounds."
-                )
+                named = wrapped if position < 0 else position
+                raise _refused(f"slice index {named} of dimension {axis} out of bounds.")
             limit = (wrapped, wrapped + 1, 1)
         limits.append(limit)
     return Region(tuple(limits), tuple(shape))
@@ -276,7 +275,8 @@ def nd_columns(index: Any, extents: tuple[int, ...], op: str, wording: str) -> l
     if depth > len(extents):
         raise invalid(
             op,
-            f"index innermost dimension length must be <= params rank; saw: {depth} vs. {len(extents)}",
+            f"index innermost dimension length must be <= params rank; saw: {depth} vs. "
+            f"{len(extents)}",
         )
     values = index.array().reshape(-1, depth)
     bad = ((values < 0) | (values >= np.array(extents[:depth], np.int64))).any(axis=1)

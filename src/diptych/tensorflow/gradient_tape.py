@@ -197,8 +197,8 @@ class GradientTape:
             if not isinstance(value, CoreTensor) or not value.layout.dtype.is_inexact:
                 _logger.log(
                     logging.WARN,
-                    "The dtype of the target tensor must be floating (e.g. tf.float32) when calling "
-                    "GradientTape.gradient, got %r",
+                    "The dtype of the target tensor must be floating (e.g. tf.float32) when "
+                    "calling GradientTape.gradient, got %r",
                     getattr(value, "dtype", type(value)),
                 )
                 continue
@@ -329,10 +329,10 @@ class GradientTape:
         y, x = tensor_of(target), tensor_of(source)
         if not y.layout.ndim or not x.layout.ndim or y.layout.shape[0] != x.layout.shape[0]:
             raise ValueError(
-                "Need first dimension of target shape (%s) and source shape (%s) to match."
-                % (y.shape, x.shape)
+                f"Need first dimension of target shape ({y.shape}) and source shape ({x.shape}) to "
+                "match."
             )
-        # A row's elements do not depend on the other rows, so one sum over the rows serves them all.
+        # A row's elements do not depend on the other rows, so one seed serves all rows.
         self._claim()
         held, self._persistent = self._persistent, True
         rows = []
@@ -414,8 +414,8 @@ class CustomNode(Node):
         flat = nest.flatten(pulled)
         if len(flat) != self.wanted:
             raise ValueError(
-                f"custom_gradient function expected to return {self.wanted} gradients, but returned "
-                f"{len(flat)} instead."
+                f"custom_gradient function expected to return {self.wanted} gradients, but "
+                f"returned {len(flat)} instead."
             )
         return [None if g is None else tensor_of(g) for g in (*flat, *nest.flatten(of_variables))]
 

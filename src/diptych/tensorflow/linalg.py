@@ -10,7 +10,7 @@ import numpy as np
 from diptych.core import dtypes
 from diptych.errors import DiptychError, ShapeError
 from diptych.ops import arithmetic, contraction, movement
-from diptych.ops.select import cast
+from diptych.ops.select import cast, where
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import reductions
 from diptych.tensorflow.arrays import axis_of, eye
@@ -22,13 +22,30 @@ from diptych.tensorflow.conversion import (
     tensor_as,
     tensor_of,
 )
+from diptych.tensorflow.decompositions import (
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    expm,
+    inv,
+    logdet,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    triangular_solve,
+)
 from diptych.tensorflow.errors import dims, invalid, translated
 from diptych.tensorflow.missing import attributes
 from diptych.tensorflow.tensor import EagerTensor
 
 __all__ = [
-    "adjoint", "band_part", "diag", "diag_part", "einsum", "eye", "global_norm", "matmul",
-    "matrix_transpose", "matvec", "norm", "set_diag", "tensordot", "trace",
+    "adjoint", "band_part", "cholesky", "det", "diag", "diag_part", "eigh", "eigvalsh", "einsum",
+    "expm", "eye", "global_norm", "inv", "logdet", "matmul", "matrix_transpose", "matvec",
+    "norm", "pinv", "qr", "set_diag", "slogdet", "solve", "svd", "tensordot", "trace",
+    "triangular_solve",
 ]  # fmt: skip
 
 PRODUCTS = (
@@ -285,7 +302,7 @@ def diag(
     x = tensor_of(diagonal)
     mask = cast(eye(x.layout.shape[-1]), dtypes.bool_)
     column = movement.reshape(x, (*x.layout.shape, 1))
-    return table.where(mask, column, 0)
+    return where(mask, column, 0)
 
 
 def diag_part(
@@ -312,7 +329,7 @@ def set_diag(
         line = movement.reshape(line, (*line.layout.shape, 1))
     else:
         line = movement.reshape(line, (*line.layout.shape[:-1], 1, line.layout.shape[-1]))
-    return table.where(mask, line, x)
+    return where(mask, line, x)
 
 
 def trace(x: Any, name: Any = None) -> Any:
@@ -331,7 +348,7 @@ def band_part(input: Any, num_lower: Any, num_upper: Any, name: Any = None) -> A
         inside &= distance <= lower
     if upper >= 0:
         inside &= -distance <= upper
-    return table.where(from_numpy(inside, dtypes.bool_), x, 0)
+    return where(from_numpy(inside, dtypes.bool_), x, 0)
 
 
 def norm(
@@ -356,8 +373,8 @@ def norm(
         return reductions.reduce_max(size(x), axis, bool(keepdims))
     if not isinstance(ord, (int, float)) or ord <= 0:
         raise ValueError(
-            f"'ord' must be a supported vector norm in ['euclidean', 1, 2, inf] or a positive number, "
-            f"got {ord}"
+            "'ord' must be a supported vector norm in ['euclidean', 1, 2, inf] or a positive "
+            f"number, got {ord}"
         )
     powers = size(x) if ord == 1 else table.power(size(x), float(ord))
     total = reductions.reduce_sum(powers, axis, bool(keepdims))

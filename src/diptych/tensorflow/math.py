@@ -8,6 +8,7 @@ from diptych.core import call, dtypes
 from diptych.core.tensor import alias
 from diptych.errors import DiptychError
 from diptych.ops import select, sorting
+from diptych.ops.arithmetic import CONJ
 from diptych.ops.transcendental import ATAN2
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import errors
@@ -20,7 +21,7 @@ from diptych.tensorflow.activations import (
     softsign,
 )
 from diptych.tensorflow.conversion import convert_to_tensor, tensor_of
-from diptych.tensorflow.dtypes import BY_INDEX, engine_dtype
+from diptych.tensorflow.dtype import BY_INDEX, engine_dtype
 from diptych.tensorflow.elementwise import Binary, function
 from diptych.tensorflow.missing import attributes
 from diptych.tensorflow.reductions import (
@@ -268,7 +269,7 @@ def conj(x: Any, name: Any = None) -> Any:
     x = tensor_of(x)
     if not x.layout.dtype.is_complex:
         return x
-    return call.current.apply1(table.arithmetic.CONJ, x, (x.layout.dtype,))
+    return call.current.apply1(CONJ, x, (x.layout.dtype,))
 
 
 def angle(input: Any, name: Any = None) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from diptych.core import dtypes
+from diptych.core.tensor import alias
 from diptych.ops import loss, movement, normalization, reduction
-from diptych.ops.select import cast
+from diptych.ops.select import cast, where
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import random
 from diptych.tensorflow.activations import (
@@ -33,6 +34,7 @@ from diptych.tensorflow.gathering import gather
 from diptych.tensorflow.math import l2_normalize, tanh, top_k, zero_fraction
 from diptych.tensorflow.missing import attributes
 from diptych.tensorflow.reductions import reduce_mean, reduce_sum
+from diptych.tensorflow.tensor import EagerTensor
 
 __all__ = [
     "batch_normalization", "bias_add", "dropout", "elu", "embedding_lookup", "gelu", "in_top_k",
@@ -187,7 +189,7 @@ def dropout(x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, name: 
     scaled = table.multiply(x, 1.0 / (1.0 - float(share)))
     noise = random.uniform(shape, seed=seed, dtype=x.dtype)
     keep = table.greater_equal(noise, float(share))
-    return table.where(keep, scaled, 0)
+    return where(keep, scaled, 0)
 
 
 def moments(
@@ -210,9 +212,7 @@ def moments(
 
 def _off_tape(x: Any) -> Any:
     """The mean inside a variance: its gradient is zero, so none is sought."""
-    other = type(x).__new__(type(x))
-    other.layout, other.buffer, other.address = x.layout, x.buffer, x.address
-    return other
+    return alias(x, EagerTensor)
 
 
 def weighted_moments(

@@ -6,12 +6,13 @@ from typing import Any
 
 from diptych.core import dtypes
 from diptych.core.tensor import Tensor as CoreTensor
+from diptych.ops.comparison import LOGICAL_XOR
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import math
 from diptych.tensorflow.conversion import tensor_as, tensor_like, tensor_of
 from diptych.tensorflow.gathering import getitem
 from diptych.tensorflow.linalg import matmul
-from diptych.tensorflow.tensor import EagerTensor, Tensor
+from diptych.tensorflow.tensor import Tensor
 
 
 def _binary(entry: table.Binary) -> tuple[Any, Any]:
@@ -42,7 +43,7 @@ def _logical(truth: table.Binary, bits: table.Binary) -> tuple[Any, Any]:
     return operator, reflected
 
 
-_xor = table.Logical("LogicalXor", table.comparison.LOGICAL_XOR, table.BOOL)
+_xor = table.Logical("LogicalXor", LOGICAL_XOR, table.BOOL)
 
 
 def _truediv(self: Any, other: Any) -> Any:
@@ -73,10 +74,6 @@ def _ne(self: Any, other: Any) -> Any:
 
 def _invert(self: Any) -> Any:
     return (table.logical_not if self.layout.dtype is dtypes.bool_ else table.invert)(self)
-
-
-def _getitem(self: Any, key: Any) -> Any:
-    return getitem(self, key)
 
 
 def _neg(self: Any) -> Any:
@@ -123,5 +120,4 @@ def attach(cls: type) -> None:
 
 
 attach(Tensor)
-Tensor.__getitem__ = _getitem  # type: ignore[attr-defined]
-assert EagerTensor.__add__ is Tensor.__add__, "the operators reach the class of results"  # type: ignore[attr-defined]
+setattr(Tensor, "__getitem__", getitem)  # noqa: B010  (a variable has its own)

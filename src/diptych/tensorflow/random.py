@@ -21,7 +21,7 @@ from diptych.tensorflow.conversion import (
     tensor_as,
     tensor_of,
 )
-from diptych.tensorflow.dtypes import BY_INDEX, engine_dtype
+from diptych.tensorflow.dtype import BY_INDEX, engine_dtype, kernel_name
 from diptych.tensorflow.errors import invalid
 from diptych.tensorflow.missing import attributes
 from diptych.tensorflow.tensor import EagerTensor
@@ -70,7 +70,7 @@ def _float_dtype(dtype: Any, given: Any) -> DType:
     if wanted not in FLOATS:
         if not wanted.is_float:
             raise TypeError(
-                f"Cannot convert {given!r} to EagerTensor of dtype {table.kernel_name(wanted)}"
+                f"Cannot convert {given!r} to EagerTensor of dtype {kernel_name(wanted)}"
             )
         raise ValueError(f"dtype {BY_INDEX[wanted.index]!r} is not one that can be drawn")
     return wanted
@@ -212,7 +212,8 @@ def _uniform(key: int, counter: int, shape: Any, minval: Any, maxval: Any, wante
         if (minval is None) != (maxval is None):
             raise ValueError(
                 f"For integer `dtype` argument {BY_INDEX[wanted.index]!r}, argument `minval` and "
-                f"`maxval` must be both None or not None. Got `minval`={minval} and `maxval`={maxval}."
+                f"`maxval` must be both None or not None. Got `minval`={minval} and "
+                f"`maxval`={maxval}."
             )
         if maxval is None:
             return _tensor(tf_stream.full_integers(key, counter, extents, wanted), wanted)

@@ -21,7 +21,7 @@ from diptych.ops.select import cast, constant, where
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import errors
 from diptych.tensorflow.conversion import filled, integer, integers, tensor_as, tensor_of
-from diptych.tensorflow.dtypes import engine_dtype
+from diptych.tensorflow.dtype import engine_dtype, kernel_name
 from diptych.tensorflow.tensor import EagerTensor
 
 SUMMED = (
@@ -178,8 +178,8 @@ def _truth(function: Any, op: str, x: Any, axis: Any, keepdims: Any) -> Any:
     if x.layout.dtype is not dtypes.bool_:
         raise errors.invalid(
             op,
-            f"cannot compute {op} as input #0(zero-based) was expected to be a bool tensor but is a "
-            f"{table.kernel_name(x.layout.dtype)} tensor",
+            f"cannot compute {op} as input #0(zero-based) was expected to be a bool tensor but "
+            f"is a {kernel_name(x.layout.dtype)} tensor",
         )
     axes = axes_of(x, axis, op)
     return kept(function(x, axes), x, axes, keepdims)

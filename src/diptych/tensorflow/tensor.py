@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diptych.core.tensor import alias, from_array
-from diptych.tensorflow.dtypes import BY_INDEX, DType, as_dtype
+from diptych.tensorflow.dtype import BY_INDEX, DType, as_dtype
 from diptych.tensorflow.recording import FaceValue, hidden_node, open_tapes
 from diptych.tensorflow.tensor_shape import TensorShape, shape_of
 
@@ -73,6 +73,8 @@ class Tensor(FaceValue):
             f"'tensorflow.python.framework.ops.EagerTensor' object has no attribute {name!r}"
         )
 
+    __getitem__: Any  # attached with the operators
+
     # ---- to Python and NumPy
 
     def numpy(self) -> Any:
@@ -126,7 +128,7 @@ class Tensor(FaceValue):
         if not place.ndim:
             raise TypeError("Cannot iterate over a scalar tensor.")
         for position in range(place.shape[0]):
-            yield self[position]
+            yield self.__getitem__(position)
 
     def __hash__(self) -> int:
         raise TypeError("Tensor is unhashable. Instead, use tensor.ref() as the key.")

@@ -11,7 +11,7 @@ Extents = "tuple[int | None, ...] | None"
 
 
 class TensorShape:
-    """A shape; an unknown extent is None, and the shape of unknown rank is ``TensorShape(None)``."""
+    """A shape; an unknown extent is None, the shape of unknown rank ``TensorShape(None)``."""
 
     __module__ = "tensorflow"
     __slots__ = ("_dims",)

@@ -14,7 +14,7 @@ from diptych.ops.select import copy
 from diptych.tensorflow import elementwise as table
 from diptych.tensorflow import gathering
 from diptych.tensorflow.conversion import constant, tensor_as
-from diptych.tensorflow.dtypes import BY_INDEX, DType, engine_dtype
+from diptych.tensorflow.dtype import BY_INDEX, DType, engine_dtype
 from diptych.tensorflow.errors import dims, invalid
 from diptych.tensorflow.gathering import region_of
 from diptych.tensorflow.recording import FaceValue, open_tapes
@@ -60,8 +60,8 @@ class Variable(FaceValue):
     ) -> None:  # fmt: skip
         if initial_value is None:
             raise ValueError(
-                "The `initial_value` arg to `tf.Variable` must be specified except when you are not "
-                "providing a `variable_def`. You provided neither."
+                "The `initial_value` arg to `tf.Variable` must be specified except when you are "
+                "not providing a `variable_def`. You provided neither."
             )
         if callable(initial_value) and not isinstance(initial_value, CoreTensor):
             initial_value = initial_value()
@@ -75,8 +75,8 @@ class Variable(FaceValue):
             initial.layout.shape
         ):
             raise ValueError(
-                f"In this `tf.Variable` creation, the initial value's shape ({initial.shape}) is not "
-                f"compatible with the explicitly supplied `shape` argument ({self._declared})."
+                f"In this `tf.Variable` creation, the initial value's shape ({initial.shape}) is "
+                f"not compatible with the explicitly supplied `shape` argument ({self._declared})."
             )
         self.trainable = True if trainable is None else bool(trainable)
         self.constraint = constraint
@@ -227,8 +227,8 @@ class Variable(FaceValue):
         new = _detached(tensor_as(value, self.layout.dtype))
         if not self.shape.is_compatible_with(new.layout.shape):
             raise ValueError(
-                f"Cannot assign value to variable ' {self.name}': Shape mismatch.The variable shape "
-                f"{self.shape}, and the assigned value shape {new.shape} are incompatible."
+                f"Cannot assign value to variable ' {self.name}': Shape mismatch.The variable "
+                f"shape {self.shape}, and the assigned value shape {new.shape} are incompatible."
             )
         self._hold(copy(new))
         return self if read_value else None
