@@ -17,6 +17,7 @@ from diptych.core.inplace import register_view
 from diptych.core.layout import Layout, layout
 from diptych.core.operation import Composite, Context, Operation, Params, Primitive
 from diptych.core.tensor import Tensor, copy_array, empty, store, wrap
+from diptych.errors import ShapeError
 from diptych.graph.graph import Graph
 from diptych.graph.interpreter import interpret
 from diptych.graph.trace import trace, visible
@@ -241,6 +242,13 @@ class EagerEvaluator:
         self, op: Operation, out: Tensor, operands: Sequence[Tensor], params: Params, key: Any
     ) -> Plan:
         graph = traced_call(op, [x.layout for x in operands], params)
+        made = graph.layouts[graph.outputs[0]].shape
+        if made != out.layout.shape:  # it would be written past the target's end
+            raise ShapeError(
+                f"output with shape {list(out.layout.shape)} doesn't match the broadcast shape "
+                f"{list(made)}",
+                op=op.name, argument="the target", got=out.layout.shape,
+            )  # fmt: skip
         executable = self.backend.compile(graph, out.layout)
         elementwise = len(graph.nodes) == 1 and graph.nodes[0].op.family == "elementwise"
 

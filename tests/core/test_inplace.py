@@ -12,7 +12,7 @@ from diptych.core import inplace, tape
 from diptych.core.dtypes import bool_
 from diptych.core.operation import lookup
 from diptych.core.tensor import Tensor, copy_array, from_array
-from diptych.errors import ArgumentError, GradientError
+from diptych.errors import ArgumentError, GradientError, ShapeError
 from diptych.ops.arithmetic import ADD, MUL, add, mul
 from diptych.ops.movement import broadcast_to, flip, narrow, reshape, transpose
 from diptych.ops.select import ASSIGN
@@ -78,6 +78,13 @@ def test_a_truth_becomes_a_complex_number() -> None:
     x = copy_array(np.array([1j, 0.0, 2.0]), Tensor)
     inplace.update(x, lookup("logical_not"), (x,), (bool_,))
     assert x.array().tolist() == [0, 1, 0]
+
+
+def test_a_result_larger_than_the_target_is_refused() -> None:
+    memory = np.zeros(6)
+    with pytest.raises(ShapeError, match=r"output with shape \[1, 2\] .* shape \[3, 2\]"):
+        put(from_array(memory[:2].reshape(1, 2), Tensor), ADD, tensor(np.ones((3, 2))))
+    assert not memory.any()
 
 
 def test_memory_that_must_not_be_written() -> None:
