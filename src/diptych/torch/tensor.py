@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from diptych.core import tape
@@ -237,7 +238,7 @@ Tensor.result_type = Tensor
 def axis_of(dim: Any, ndim: int) -> int:
     """``dim`` counted from the front; IndexError in PyTorch's words when it is out of range."""
     if dim.__class__ is not int:
-        dim = dim.__index__()
+        dim = operator.index(dim)
     count = ndim or 1
     if not -count <= dim < count:
         raise IndexError(
