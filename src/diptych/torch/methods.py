@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from diptych.torch import (
@@ -28,7 +29,7 @@ from diptych.torch.operators import (
     named,
     reflected_operator,
 )
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import Tensor, face
 
 _COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
 
@@ -100,9 +101,19 @@ def attach_all() -> None:
     })  # fmt: skip
     for name, value in vars(Tensor).items():
         if name.endswith("_") and not name.startswith("_") and callable(value):
-            IN_PLACE_FUNCTIONS[name] = value
+            IN_PLACE_FUNCTIONS[name] = function_of(name, value)
     for name in ("requires_grad_", "data_ptr", "numpy"):
         IN_PLACE_FUNCTIONS.pop(name, None)
+
+
+def function_of(name: str, method: Any) -> Any:
+    """An in-place method as a function, which must look at what it is given."""
+
+    @functools.wraps(method)
+    def function(input: Any, *args: Any, **kwargs: Any) -> Any:
+        return method(face(input, name), *args, **kwargs)
+
+    return function
 
 
 # torch.exp_(x), torch.relu_(x), ...: the in-place methods are functions of the namespace too.
