@@ -86,6 +86,31 @@ def test_what_was_saved_goes_with_the_output() -> None:
         gc.enable()
 
 
+def test_a_saved_output_does_not_hold_itself() -> None:
+    class Exponential(Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x.exp()
+            ctx.save_for_backward(y)
+            return y
+
+        @staticmethod
+        def backward(ctx, grad):
+            (y,) = ctx.saved_tensors
+            return grad * y
+
+    x = leaf(0.5)
+    assert autograd.gradgradcheck(Exponential.apply, (x,))
+    gc.disable()
+    try:
+        out = Exponential.apply(x)
+        reference = weakref.ref(out.buffer)
+        del out
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
 def test_a_saved_value_changed_in_place_is_noticed() -> None:
     x = leaf(1.0) * 1
     y = Cube.apply(x)

@@ -62,9 +62,22 @@ def test_parameters_that_join_later_have_counts_of_their_own() -> None:
     state = optimizer.state
     assert state[early]["step"].item() == 2 and state[late]["step"].item() == 1
     assert late.tolist() == pytest.approx([0.9, 0.9])  # a first step is lr, whatever the gradient
-    state[late]["step"].fill_(100.0)
+
+
+def test_a_step_count_changed_from_outside_is_believed() -> None:
+    param, twin = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    optimizer, other = optim.Adam([param], lr=0.1), optim.Adam([twin], lr=0.1)
+    for p, o in ((param, optimizer), (twin, other)):
+        p.grad = torch.ones(2)
+        o.step()
+        p.grad.mul_(0.5)
+    optimizer.state[param]["step"].fill_(1000.0)
+    other.state[twin]["step"] = torch.tensor(1000.0)
     optimizer.step()
-    assert state[late]["step"].item() == 101
+    other.step()
+    assert torch.equal(param, twin)
+    assert param[0].item() > 0.85  # corrected as in step 2, it would have moved by 0.07
+    assert optimizer.state[param]["step"].item() == 1001
 
 
 def test_the_learning_rate_may_change_and_groups_differ() -> None:
@@ -148,3 +161,13 @@ def test_an_optimizer_of_ones_own() -> None:
 
     path, _ = quadratic(Sign, 2)
     np.testing.assert_allclose(path[-1], [2.8, -1.8], rtol=1e-6)
+
+
+def test_complex_parameters_are_pairs_of_numbers() -> None:
+    param = nn.Parameter(torch.tensor([1 + 2j, -1j]))
+    optimizer = optim.Adam([param], lr=0.1)
+    param.grad = torch.tensor([1 - 1j, 2j])
+    optimizer.step()
+    found = [complex(value) for value in param.tolist()]
+    assert found[0] == pytest.approx(0.9 + 2.1j, abs=1e-6)
+    assert found[1] == pytest.approx(-1.1j, abs=1e-6)

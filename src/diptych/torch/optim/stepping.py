@@ -27,10 +27,15 @@ def refuse_differentiable(optimizer: str, differentiable: bool) -> None:
         )
 
 
+def any_complex(tensors: list[Any]) -> bool:
+    for t in tensors:
+        if t.layout.dtype.kind == "c":
+            return True
+    return False
+
+
 def parts(tensors: list[Any]) -> list[Any]:
-    """The tensors, complex ones as pairs of real numbers: each part is updated by itself."""
-    if not any(t.layout.dtype.is_complex for t in tensors):
-        return tensors
+    """Complex tensors as pairs of real numbers: each part is updated by itself."""
     return [real_pairs(t) if t.layout.dtype.is_complex else t for t in tensors]
 
 
@@ -73,7 +78,9 @@ class Stepping(Optimizer):
     ) -> None:
         """One engine call: the rule on these parameters with these numbers."""
         slots = [[entry[name] for entry in entries] for name in rule.slots]
-        update.step(rule, flags, parts(params), parts(grads), [parts(s) for s in slots], values)
+        if any_complex(params):
+            params, grads, slots = parts(params), parts(grads), [parts(slot) for slot in slots]
+        update.step(rule, flags, params, grads, slots, values)
 
     def by_count(self, group: dict[str, Any], entries: list[dict[str, Any]]) -> Any:
         """The step counts now due, each with the places of its parameters (None for all)."""
