@@ -10,7 +10,7 @@ import numpy as np
 from diptych.core import call, inplace, tape
 from diptych.core import dtypes as engine
 from diptych.core.dtypes import DType
-from diptych.core.layout import layout
+from diptych.core.layout import check_shape, layout
 from diptych.core.tape import Leaf
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import cast_class, copy_array, from_array, wrap
@@ -301,7 +301,7 @@ def set_(self: Any, source: Any = None, *rest: Any) -> Any:
 def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
     """Another shape in the same memory; more memory where it does not suffice."""
     shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
-    place = layout(self.layout.dtype, tuple(int(n) for n in shape))
+    place = layout(self.layout.dtype, check_shape(shape, "resize_"))
     if self.node is not None and tape.mode.enabled:
         raise RuntimeError("cannot resize variables that require grad")
     if place.nbytes + (self.address - self.buffer.address) > self.buffer.nbytes:

@@ -116,7 +116,7 @@ def _edges(values: Array) -> Array:
     for axis, extent in enumerate(values.shape):
         if extent > 2 * Options.edgeitems:
             kept = np.r_[0 : Options.edgeitems, extent - Options.edgeitems : extent]
-            values = values.take(kept, axis)
+            values = values[(slice(None),) * axis + (kept,)]
     return values
 
 

@@ -108,7 +108,7 @@ def of_layouts(a: Layout, b: Layout) -> DType:
 def of_number(d: DType, value: Any) -> DType:
     """The dtype of an operation on a tensor of dtype ``d`` and a Python number."""
     found = NUMBERS.get(value.__class__)
-    if found is not None:
+    if found is not None and d in found:
         return found[d][0]
     result = combine(d, number_dtype(value))
     return result  # type: ignore[return-value]

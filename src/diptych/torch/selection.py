@@ -321,6 +321,13 @@ def index_copy_(self: Any, dim: int, index: Any, source: Any) -> Any:
     """Take over slices where an index vector points, in place."""
     axis = axis_of(dim, self.layout.ndim)
     order = (axis, *[k for k in range(self.layout.ndim) if k != axis])
+    index, source = face(index, "index_copy_", "index", 2), face(source, "index_copy_", "source", 3)
+    least = int(index.array().min(initial=0))
+    if least < 0:
+        raise IndexError(
+            f"index_copy_(): index {least} is out of bounds for dimension {axis} with size "
+            f"{self.layout.shape[axis] if self.layout.ndim else 1}"
+        )
     moved, values = movement.transpose(self, order), movement.transpose(source, order)
     tensors, axes = indexing.integer_indices(moved.layout, (index,))
     inplace.update(moved, indexing.INDEX_PUT, (moved, values, *tensors), (axes, False))
