@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -352,6 +353,15 @@ def gradient_plan(
     return run
 
 
+class _Numbers(threading.local):
+    """Room for an update's scalars: each thread's own, since two may step at once."""
+
+    def __init__(self, count: int) -> None:
+        self.values = np.zeros(max(count, 1), np.float64)
+        first = int(self.values.__array_interface__["data"][0])
+        self.addresses = [first + 8 * index for index in range(count)]
+
+
 class Update:
     """An update rule over many groups of tensors, in place, as one native call.
 
@@ -369,9 +379,7 @@ class Update:
     ) -> None:
         self.over = over
         self.width = len(layouts[0])
-        self.values = np.zeros(max(scalars, 1), np.float64)
-        self.pointer = int(self.values.__array_interface__["data"][0])
-        self.scalars = [self.pointer + 8 * index for index in range(scalars)]
+        self.numbers = _Numbers(scalars)
         number = layout(dtypes.float64, ())
         evaluator = call.current
         made: dict[tuple[Layout, ...], Any] = {}
@@ -390,17 +398,18 @@ class Update:
             self.stretch = joined(self.groups, self.width, scalars)
 
     def __call__(self, tensors: Sequence[Tensor], scalars: Sequence[float]) -> None:
-        self.values[:] = scalars
         if self.stretch is not None:
-            self.stretch.run(0, [*[x.address for x in tensors], *self.scalars])
+            numbers = self.numbers
+            numbers.values[:] = scalars
+            self.stretch.run(0, [*[x.address for x in tensors], *numbers.addresses])
         else:
-            numbers = [copy_array(np.float64(value), Tensor) for value in scalars]
+            constants = [copy_array(np.float64(value), Tensor) for value in scalars]
             for start, executable in zip(
                 range(0, len(tensors), self.width), self.groups, strict=True
             ):
                 group = tensors[start : start + self.width]
                 for position, value in zip(
-                    self.over, executable.run([*group, *numbers]), strict=True
+                    self.over, executable.run([*group, *constants]), strict=True
                 ):
                     store(group[position], value.array())
         for start in range(0, len(tensors), self.width):

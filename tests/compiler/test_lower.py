@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -238,3 +239,24 @@ def test_strided_operands() -> None:
         total, exponential = Program(lower(graph, objects.target())).run([tensor])
         np.testing.assert_allclose(total.array(), view.sum(0), rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(exponential.array(), np.exp(view), rtol=1e-5)
+
+
+def test_threads_that_step_at_once_read_their_own_numbers() -> None:
+
+    def rule(p: Any, rate: Any) -> Any:
+        return (arithmetic.sub(p, rate, F32),)
+
+    update = engine.Update(rule, [(layout(F32, (1 << 18,)),)], (0,), 1)
+    tensors = [copy_array(np.zeros(1 << 18, np.float32), Tensor) for _ in range(4)]
+
+    def steps(index: int) -> None:
+        for _ in range(50):
+            update([tensors[index]], [float(index)])
+
+    threads = [threading.Thread(target=steps, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index, tensor in enumerate(tensors):
+        assert set(tensor.array().tolist()) == {-50.0 * index}
