@@ -47,7 +47,8 @@ def test_what_is_saved_depends_on_who_wants_a_gradient() -> None:
     assert mul.saving((False, True)) == (frozenset({0}), False)
     assert mul.saving((True, True)) == (frozenset({0, 1}), False)
     assert lookup("exp").saving((True,)) == (frozenset(), True)
-    assert lookup("index").saving((True, False)) == (frozenset({0, 1}), False)
+    assert lookup("index").saving((True, False, False)) == (frozenset({1, 2}), False)
+    assert lookup("scatter").saving((True, False, False)) == (frozenset({0, 1, 2}), True)
 
 
 def test_tolerances_default_by_width() -> None:

@@ -3,6 +3,8 @@
 Each is text over ``torch`` and the names of :func:`environment`; a test evaluates it twice.
 """
 
+# ruff: noqa: E501 (tables of expressions, one to a line)
+
 from __future__ import annotations
 
 import itertools

@@ -88,7 +88,8 @@ class Operation:
     """What primitives and composites share: everything the call path and the tape ask for.
 
     ``params`` names the static parameters in order; ``saves`` says what the gradient rule reads:
-    operand positions as digits, ``o`` for the outputs, ``*`` for all operands; as a tuple, what it
+    operand positions as digits, ``+`` after one for all later ones too, ``o`` for the outputs, ``*``
+    for all operands; as a tuple, what it
     reads for each operand's gradient. ``plans`` belongs to the evaluator.
     """
 
@@ -145,8 +146,11 @@ class Operation:
                 letters = "".join(part for part, need in zip(parts, needs, strict=True) if need)
             else:
                 letters = parts
-            count = len(needs) if "*" in letters else 0
-            kept = frozenset([*range(count), *(int(c) for c in letters if c.isdigit())])
+            first = 0 if "*" in letters else len(needs)
+            if "+" in letters:
+                first = int(letters[letters.index("+") - 1])
+            named = [int(c) for c in letters if c.isdigit()]
+            kept = frozenset([*range(first, len(needs)), *named])
             found = self.saving_for[needs] = (kept, "o" in letters)
         return found
 

@@ -485,7 +485,7 @@ INDEX: Primitive = primitive(
     infer=lambda layouts, params: layout(
         layouts[0].dtype, _indexed_shape(layouts[0], layouts[1:], params[0], "index")
     ),
-    saves="*",
+    saves="1+",
     vjp=lambda ctx, ct: (
         call.current.apply(
             INDEX_PUT, (zeros(ctx.layout(0).shape, ct.layout.dtype), ct, *ctx.x[1:]),
@@ -564,7 +564,7 @@ def _index_put_vjp(ctx: Any, ct: Any) -> Any:
 
 INDEX_PUT: Primitive = primitive(
     "index_put", "scatter", params=("axes", "accumulate"), infer=_index_put_infer,
-    reference=_index_put_reference, vjp=_index_put_vjp, saves="*",
+    reference=_index_put_reference, vjp=_index_put_vjp, saves="2+",
     samples=lambda: [
         Sample((_floats(5, 3), _floats(3), _index(4, -2, 0)), ((0,), False)),
         Sample((_floats(5, 3), _floats(3, 3), _index(4, -1, 0)), ((0,), True)),

@@ -17,6 +17,7 @@ from diptych.torch import dtypes as _dtypes
 from diptych.torch import elementwise as _elementwise
 from diptych.torch import gradients as _gradients
 from diptych.torch import indexing as _indexing
+from diptych.torch import joining as _joining
 from diptych.torch import methods as _methods
 from diptych.torch import movement as _movement
 from diptych.torch import namespace as _namespace
@@ -51,7 +52,8 @@ _methods.attach_all()
 # Where the names of the namespace come from, in order; docs and coverage are generated from it.
 TABLES: tuple[dict[str, Any], ...] = (
     _elementwise.FUNCTIONS, _binary.FUNCTIONS, _creation.FUNCTIONS, random.FUNCTIONS,
-    _gradients.FUNCTIONS, _movement.FUNCTIONS, _conversion.FUNCTIONS, _indexing.FUNCTIONS,
+    _gradients.FUNCTIONS, _movement.FUNCTIONS,
+    _joining.FUNCTIONS, _conversion.FUNCTIONS, _indexing.FUNCTIONS,
     _printing.FUNCTIONS, _reductions.FUNCTIONS, _products.FUNCTIONS, _selection.FUNCTIONS,
     _namespace.FUNCTIONS, _composed.FUNCTIONS, _dtypes.NAMED,
     {alias: _dtypes.NAMED[name] for alias, name in _dtypes.ALIASES.items()},
@@ -62,8 +64,8 @@ for _table in TABLES:
 
 # Loaded when they are first asked for.
 SUBMODULES = frozenset(
-    "amp autograd backends cuda fft jit linalg nn optim serialization special testing types utils"
-    .split()
+    "amp autograd backends cuda fft jit linalg nn optim overrides serialization special testing "
+    "types utils".split()
 )  # fmt: skip
 # name -> the submodule that has it
 ELSEWHERE = {

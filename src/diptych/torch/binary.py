@@ -171,14 +171,25 @@ TRUTH.update(RULES[name].op for name in ("eq", "ne", "lt", "le", "gt", "ge"))
 def function_of(binary: Binary) -> Callable[..., Any]:
     """``mul(input, other, *, out=None)``, which is the method too."""
     name = binary.name
+    only_tensors = name in ONLY_TENSORS
 
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
-        if not isinstance(input, CoreTensor) and not isinstance(other, CoreTensor):
-            face(input, name)
+        if not isinstance(input, CoreTensor):
+            if not isinstance(other, CoreTensor) or only_tensors:
+                face(input, name)
+        elif only_tensors and not isinstance(other, CoreTensor):
+            face(other, name, "other", 2)
         result = binary(input, other)
         return result if out is None else outputs.write(out, result, name)
 
     return public(function, name)
+
+
+# Functions that take no number for a tensor.
+ONLY_TENSORS = frozenset(
+    "maximum minimum fmax fmin atan2 logical_and logical_or logical_xor hypot nextafter gcd lcm"
+    .split()
+)  # fmt: skip
 
 
 def in_place_of(binary: Binary) -> Callable[..., Any]:
@@ -448,7 +459,8 @@ def _of_bool(name: str, other: str) -> Callable[..., Any]:
     general, plain_rule = RULES[name], RULES[other]
 
     def function(input: Any, other: Any, *, out: Any = None) -> Any:
-        both = _is_bool(face(input, name)) and _is_bool(face(other, name, "other", 2))
+        face(other, name, "other", 2)
+        both = _is_bool(face(input, name)) and _is_bool(face(other, name, "other", 2))  # tensors
         return outputs.finish((plain_rule if both else general)(input, other), out, name)
 
     return public(function, name)

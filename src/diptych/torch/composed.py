@@ -15,7 +15,7 @@ from diptych.torch import binary, linalg, outputs, selection
 from diptych.torch.creation import as_dtype
 from diptych.torch.dtypes import Default, core_of
 from diptych.torch.gradient_nodes import label
-from diptych.torch.movement import cat, meshgrid, stack
+from diptych.torch.joining import cat, meshgrid, stack
 from diptych.torch.tensor import Tensor, axis_of, face
 
 # ---- statistics

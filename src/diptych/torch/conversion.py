@@ -421,7 +421,7 @@ METHODS.update({
 })  # fmt: skip
 METHODS.update(
     char=_converter("char", engine.int8), byte=_converter("byte", engine.uint8), type=type_,
-    _make_subclass=classmethod(make_subclass), __bool__=to_bool, __float__=to_float,
+    _make_subclass=staticmethod(make_subclass), __bool__=to_bool, __float__=to_float,
     __int__=to_int, __complex__=to_complex, __index__=to_index, __len__=length, __iter__=iterate,
     __contains__=contains, __format__=formatted, __array__=as_array, __array_wrap__=array_wrap,
     __dlpack__=dlpack, __dlpack_device__=dlpack_device, __deepcopy__=deepcopy,

@@ -211,7 +211,9 @@ def _wanted(data: Any, wanted: DType) -> tuple[Array, DType | None]:
         if wanted.is_float:
             raise TypeError("must be real number, not complex")
         raise TypeError(f"'complex' {whole}")
-    if wanted.is_integer and array.size and array.dtype.kind in "fiu":
+    if wanted.is_integer and array.dtype.kind == "u":
+        raise ValueError("Overflow when unpacking long long")
+    if wanted.is_integer and array.size and array.dtype.kind in "fi":
         for extreme in (array.min(), array.max()):
             fitting(extreme.item(), wanted, wanted.name)
     return array, found

@@ -69,7 +69,7 @@ class device:  # noqa: N801 (PyTorch's name)
         return hash((self.type, self.index))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (device, (self.type,) if self.index is None else (self.type, self.index))
+        return (device_of, (self.type, self.index))
 
     def __enter__(self) -> device:
         check_device(self)
@@ -77,6 +77,11 @@ class device:  # noqa: N801 (PyTorch's name)
 
     def __exit__(self, *exc: Any) -> None:
         """Nothing to undo: every factory makes its tensor on the CPU."""
+
+
+def device_of(kind: str, index: int | None) -> device:
+    """What a pickled device calls when it is read."""
+    return device(kind, index)
 
 
 CPU = device("cpu")

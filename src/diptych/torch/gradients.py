@@ -45,7 +45,8 @@ def first_cotangent(root: CoreTensor, gradient: Any) -> Any:
     if gradient.layout.dtype.is_complex != place.dtype.is_complex:
         raise RuntimeError(
             "For complex Tensors, both grad_output and output are required to have the same "
-            f"dtype. Mismatch in dtype: grad_output[0] has a dtype of {scalar_name(gradient.layout.dtype)}"
+            "dtype. Mismatch in dtype: grad_output[0] has a dtype of "
+            f"{scalar_name(gradient.layout.dtype)}"
             f" and output[0] has a dtype of {scalar_name(place.dtype)}."
         )
     return gradient

@@ -16,6 +16,7 @@ from diptych.torch import (
     indexing,
     movement,
     namespace,
+    overrides,
     printing,
     products,
     random,
@@ -76,7 +77,7 @@ def power_of_number(self: Any, base: Any) -> Any:
 
 ROOMS: tuple[Any, ...] = (
     creation, random, gradients, movement, conversion, printing, indexing, reductions, products,
-    selection, namespace, composed,
+    selection, namespace, composed, overrides,
 )  # fmt: skip
 
 

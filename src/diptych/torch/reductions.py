@@ -431,6 +431,10 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -
     """log(sum(exp(x))) without overflow."""
     x = face(input, "logsumexp")
     core = FRACTIONS[x.layout.dtype][0]
+    if core.is_complex:
+        raise NotImplementedError(
+            "torch.logsumexp of complex tensors is not implemented in diptych"
+        )
     x = select.cast(x, core)
     axes = axes_or_all(dim, x.layout.ndim)
     shape = x.layout.shape

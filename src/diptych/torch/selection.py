@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call, inplace
+from diptych.core import call, inplace, tape
 from diptych.core import dtypes as engine
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import cast_class, copy_array
@@ -210,6 +210,18 @@ def _scattered(
     return (x, index, src), (axis, mode)
 
 
+def update_by(target: Any, op: Any, operands: tuple[Any, ...], params: Any) -> None:
+    """``target`` becomes ``op(target, ...)``, in place.
+
+    Where a gradient is wanted it is computed beside a copy first: the gradient reads the old value.
+    """
+    if tape.mode.enabled and any(x.node is not None for x in (target, *operands)):
+        result = call.current.apply(op, (select.copy(target), *operands[1:]), params)
+        inplace.update(target, select.ASSIGN, (target, result), PARAMS[target.layout.dtype])
+    else:
+        inplace.update(target, op, operands, params)
+
+
 def _scatter(name: str, mode: str) -> tuple[Any, Any]:
     def operands(x: Any, dim: int, index: Any, src: Any, given: dict[str, Any]) -> Any:
         src = given.get("value", src)
@@ -231,7 +243,7 @@ def _scatter(name: str, mode: str) -> tuple[Any, Any]:
 
     def method(self: Any, dim: int, index: Any, src: Any = None, **given: Any) -> Any:
         given_operands, params = operands(self, dim, index, src, given)
-        inplace.update(self, indexing.SCATTER, given_operands, params)
+        update_by(self, indexing.SCATTER, given_operands, params)
         return self
 
     function.__name__, method.__name__ = name, f"{name}_"

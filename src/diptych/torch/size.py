@@ -38,7 +38,12 @@ class Size(tuple):  # type: ignore[type-arg]
         return math.prod(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Size, (tuple(self),))
+        return (size_of, (tuple(self),))
+
+
+def size_of(shape: tuple[int, ...]) -> Size:
+    """What a pickled Size calls when it is read."""
+    return Size(shape)
 
 
 def shape_of_arguments(size: tuple[Any, ...], function: str) -> tuple[int, ...]:

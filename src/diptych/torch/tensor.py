@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 from typing import Any
 
@@ -44,6 +45,8 @@ class Tensor(CoreTensor):
         # Results of a subclass are of the subclass, unless it says otherwise (as parameters do).
         if "result_type" not in cls.__dict__ and not cls.__dict__.get("results_are_plain", False):
             cls.result_type = cls
+        if "__torch_function__" in cls.__dict__:
+            importlib.import_module("diptych.torch.overrides").install()
 
     # ---- what it is
 
