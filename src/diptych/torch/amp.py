@@ -24,7 +24,7 @@ class autocast:  # noqa: N801 (PyTorch's name)
             )
         return self
 
-    def __exit__(self, *exc: Any) -> bool:
+    def __exit__(self, *exc: Any) -> Any:
         return False
 
     def __call__(self, function: Any) -> Any:

@@ -124,7 +124,7 @@ class Row(NamedTuple):
     name: str
     op: Operation
     same: dict[DType, Any] = PLAIN
-    numbers: dict[type, Any] = NUMBERS
+    numbers: Any = NUMBERS
     rule: Callable[[DType, Any], DType] = plain
     operator: str = ""
     aliases: tuple[str, ...] = ()

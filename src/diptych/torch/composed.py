@@ -16,6 +16,7 @@ from diptych.torch.creation import as_dtype
 from diptych.torch.dtypes import Default, core_of
 from diptych.torch.gradient_nodes import label
 from diptych.torch.joining import cat, meshgrid, stack
+from diptych.torch.return_types import make
 from diptych.torch.tensor import Tensor, axis_of, face
 
 # ---- statistics
@@ -134,7 +135,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
 
 def ldexp(input: Any, other: Any, *, out: Any = None) -> Any:
     """input * 2 ** other."""
-    return outputs.finish(face(input, "ldexp") * binary.pow(2.0, other), out, "ldexp")  # type: ignore[operator]
+    return outputs.finish(face(input, "ldexp") * binary.pow(2.0, other), out, "ldexp")
 
 
 def logaddexp2(input: Any, other: Any, *, out: Any = None) -> Any:
@@ -154,7 +155,7 @@ def frexp(input: Any, *, out: Any = None) -> Any:
         copy_array(np.asarray(mantissa), Tensor, core),
         copy_array(np.asarray(exponent), Tensor),
     )
-    return selection.make("frexp", values)
+    return make("frexp", values)
 
 
 def threshold(input: Any, threshold: float, value: float) -> Any:
@@ -178,7 +179,8 @@ def slice_scatter(input: Any, src: Any, dim: int = 0, start: Any = None, end: An
     """A copy with a slice of an axis replaced."""
     made = face(input, "slice_scatter").clone()  # type: ignore[attr-defined]
     axis = axis_of(dim, made.layout.ndim)
-    made[(*[slice(None)] * axis, slice(start, end, step))] = src
+    index = (*[slice(None)] * axis, slice(start, end, step))
+    made[index] = src
     return made
 
 

@@ -67,8 +67,8 @@ class device:  # noqa: N801 (PyTorch's name)
     def __enter__(self) -> None:
         """Nothing to select."""
 
-    def __exit__(self, *exc: Any) -> bool:
-        return False
+    def __exit__(self, *exc: Any) -> None:
+        """Nothing to put back."""
 
 
 class Stream:

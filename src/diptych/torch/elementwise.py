@@ -319,7 +319,7 @@ def logit(input: Any, eps: float | None = None, *, out: Any = None) -> Any:
     x = face(input, "logit")
     refuse_complex(x, f"\"logit_cpu\" not implemented for '{scalar_name(x.layout.dtype)}'",
                    NotImplementedError)  # fmt: skip
-    x = select.cast(x, FRACTIONS[x.layout.dtype][0])
+    x = select.cast(x, FRACTIONS[x.layout.dtype][0])  # type: ignore[assignment]
     if eps is not None:
         x = arithmetic.minimum(arithmetic.maximum(x, eps), 1.0 - eps)
     result = transcendental.log(arithmetic.div(x, arithmetic.sub(1.0, x)))

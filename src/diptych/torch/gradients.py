@@ -130,7 +130,7 @@ def register_post_accumulate_grad_hook(self: Any, hook: Any) -> RemovableHandle:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
     mine: OrderedDict[int, Any] = self.__dict__.setdefault("accumulated_here", OrderedDict())
     handle = register(mine, hook)
-    node.accumulated_hooks = mine  # type: ignore[assignment]
+    node.accumulated_hooks = mine
     return handle
 
 

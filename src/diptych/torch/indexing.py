@@ -10,6 +10,7 @@ import numpy as np
 from diptych.core import call, inplace
 from diptych.core import dtypes as engine
 from diptych.core.layout import layout
+from diptych.core.tape import CallNode
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import wrap
 from diptych.ops import indexing, movement, select
@@ -342,7 +343,7 @@ def inherit_history(x: Any) -> None:
     """Put a view on the tape whose base gained a history by a change through another view."""
     if x.base is not None and x.base.node is not None:
         params = inplace.geometry(x, x.base)
-        x.node = inplace.CallNode(inplace.rearrangement.as_strided, params, (x.base,), (x,))
+        x.node = CallNode(inplace.rearrangement.as_strided, params, (x.base,), (x,))
         x.output = 0
 
 

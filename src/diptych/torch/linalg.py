@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 
 from diptych.core import dtypes as engine
-from diptych.ops import arithmetic, contraction, decompositions, movement, reduction, select
+from diptych.ops import (
+    arithmetic,
+    comparison,
+    contraction,
+    decompositions,
+    movement,
+    reduction,
+    select,
+)
 from diptych.ops import linalg as operations
 from diptych.torch import outputs, products, reductions
 from diptych.torch.dtypes import core_of
@@ -143,7 +151,7 @@ def slogdet(A: Any, *, out: Any = None) -> Any:
 def logdet(input: Any) -> Any:
     """The logarithm of the determinant (NaN of a negative one)."""
     sign, size = operations.slogdet(_matrices(input, "logdet", True))
-    return face(select.where(sign < 0, math.nan, size), "logdet")  # type: ignore[operator]
+    return face(select.where(comparison.lt(sign, 0), math.nan, size), "logdet")
 
 
 def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
@@ -205,7 +213,7 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> Any:
     rank = decompositions.matrix_rank(a)
     nothing = a.new_zeros((0,))  # type: ignore[attr-defined]
     residuals = nothing
-    if rows > columns and bool((rank == columns).all()):  # type: ignore[attr-defined]
+    if rows > columns and bool(comparison.eq(rank, columns).all()):
         gap = arithmetic.sub(contraction.matmul(a, solution), b)
         residuals = reduction.sum_(arithmetic.square(arithmetic.abs_(gap)), (gap.layout.ndim - 2,))
     return make("linalg_lstsq", (solution, residuals, rank, nothing))

@@ -13,6 +13,7 @@ from diptych.core.tensor import copy_array
 from diptych.ops import arithmetic, normalization, reduction, select
 from diptych.runtime import pool
 from diptych.torch import dtypes, outputs, promotion
+from diptych.torch.creation import legacy_new
 from diptych.torch.device import CPU, check_device, device
 from diptych.torch.dtypes import core_of, scalar_name
 from diptych.torch.gradient_nodes import label
@@ -82,7 +83,7 @@ def numel(input: Any) -> int:
 def typename(obj: Any) -> str:
     """The name of an object's type; of a tensor, its tensor type."""
     if isinstance(obj, Tensor):
-        return obj.type()  # type: ignore[attr-defined,no-any-return]
+        return obj.type()  # type: ignore[attr-defined]
     module = getattr(type(obj), "__module__", "")
     name = getattr(obj, "__qualname__", None) or type(obj).__qualname__
     if hasattr(obj, "__qualname__"):
@@ -282,7 +283,7 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     product = arithmetic.mul(a, b, dtype)
     lengths = []
     for x in (a, b):
-        spread = arithmetic.mul(x, arithmetic.zeros_like(product).detach() + 1, dtype)  # type: ignore[attr-defined]
+        spread = arithmetic.mul(x, arithmetic.zeros_like(product).detach() + 1, dtype)
         size = arithmetic.sqrt(reduction.sum_(arithmetic.square(spread), (axis,)))
         lengths.append(arithmetic.maximum(size, eps))
     top = reduction.sum_(product, (axis,))
@@ -297,7 +298,7 @@ def tensor_type(name: str, core: Any) -> Any:
             return isinstance(obj, Tensor) and obj.layout.dtype is core
 
         def __call__(cls, *args: Any) -> Any:
-            return Tensor(*args, dtype=dtypes.of(core))
+            return legacy_new(Tensor, *args, dtype=dtypes.of(core))
 
         def __repr__(cls) -> str:
             return f"<class 'torch.{name}'>"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from diptych.core import dtypes as engine
-from diptych.core import inplace
+from diptych.core import inplace, tape
 from diptych.core.dtypes import DType
 from diptych.core.random import torch_stream as stream
 from diptych.core.random.mt19937 import Generator as CoreGenerator
@@ -281,7 +281,7 @@ def normal(
     core = tensors[0].layout.dtype
     shape = np.broadcast_shapes(*[x.layout.shape for x in tensors])
     unit = _drawn(stream.normal(source, shape, 0.0, 1.0, core), core)
-    return outputs.finish(unit * std + mean, out, "normal")  # type: ignore[operator]
+    return outputs.finish(unit * std + mean, out, "normal")
 
 
 def _check_deviation(std: Any) -> None:
@@ -350,7 +350,7 @@ def _fill(self: Any, array: Any) -> Any:
 
 def from_tape(self: Any) -> None:
     """Refuse leaves that want a gradient; other values lose their history, as in PyTorch."""
-    if inplace.tape.mode.enabled:
+    if tape.mode.enabled:
         inplace.refuse_leaf(self)
         self.node = None
 

@@ -424,7 +424,7 @@ def norm(
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of the difference."""
-    return norm(face(input, "dist") - other, p)  # type: ignore[operator]
+    return norm(face(input, "dist") - other, p)
 
 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -> Any:
@@ -435,7 +435,7 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False, *, out: Any = None) -
         raise NotImplementedError(
             "torch.logsumexp of complex tensors is not implemented in diptych"
         )
-    x = select.cast(x, core)
+    x = select.cast(x, core)  # type: ignore[assignment]
     axes = axes_or_all(dim, x.layout.ndim)
     shape = x.layout.shape
     if not x.layout.size:

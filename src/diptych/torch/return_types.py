@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class NamedResult(tuple):  # type: ignore[type-arg]
+class NamedResult(tuple):
     """A tuple whose entries have names; prints as PyTorch's do."""
 
     __slots__ = ()

@@ -513,9 +513,11 @@ def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any =
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
          invert: bool = False) -> Any:  # fmt: skip
     """Whether each element is among the others."""
-    arrays = [x.values() if isinstance(x, CoreTensor) else np.asarray(x) for x in
-              (elements, test_elements)]  # fmt: skip
-    return copy_array(np.asarray(np.isin(*arrays, invert=invert)), Tensor)
+    first, second = (
+        x.values() if isinstance(x, CoreTensor) else np.asarray(x)
+        for x in (elements, test_elements)
+    )
+    return copy_array(np.asarray(np.isin(first, second, invert=invert)), Tensor)
 
 
 # ---- scans
@@ -618,7 +620,8 @@ def _triangle(name: str, lower: bool) -> Any:
         x = face(input, name)
         if x.layout.ndim < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        mask = _triangle_mask(*x.layout.shape[-2:], diagonal, lower)
+        rows, columns = x.layout.shape[-2:]
+        mask = _triangle_mask(rows, columns, diagonal, lower)
         zero = constant(0, x.layout.dtype)
         result = call.current.apply(WHERE, (mask, x, zero), PARAMS[x.layout.dtype])
         return outputs.finish(label(result, f"{name.capitalize()}Backward0"), out, name)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-class Size(tuple):  # type: ignore[type-arg]
+class Size(tuple):
     """The shape of a tensor."""
 
     __slots__ = ()

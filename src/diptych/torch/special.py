@@ -61,9 +61,14 @@ def xlog1py(input: Any, other: Any, *, out: Any = None) -> Any:
     return xlogy(input, face(other, "xlog1py", "other", 2) + 1, out=out)  # type: ignore[operator]
 
 
+_MOST_DIMENSIONS = 1 << 16  # each costs a pass over the input
+
+
 def multigammaln(input: Any, p: int, *, out: Any = None) -> Any:
     """The logarithm of the multivariate gamma function."""
     x = _real(input, "multigammaln")
+    if not isinstance(p, int) or not 1 <= p <= _MOST_DIMENSIONS:
+        raise RuntimeError(f"multigammaln: p must be from 1 to {_MOST_DIMENSIONS}, got {p}")
     total: Any = None
     for k in range(p):
         term = transcendental.lgamma(arithmetic.sub(x, k / 2))

@@ -212,7 +212,7 @@ class Tensor(CoreTensor):
 
     @property
     def data(self) -> Tensor:
-        return wrap(self.result_type, self.layout, TwinBuffer(self.buffer), self.address)
+        return wrap(self.result_type, self.layout, TwinBuffer(self.buffer), self.address)  # type: ignore[return-value]
 
     @data.setter
     def data(self, value: CoreTensor) -> None:
