@@ -50,6 +50,11 @@ def test_a_buffer_spans_exactly_what_the_array_touches(look) -> None:
     assert memoryview(found.memory).nbytes >= found.nbytes
 
 
+def test_an_array_of_no_elements_with_steps_backwards() -> None:
+    tensor = from_array(np.zeros((2, 0), np.float32)[::-1], Tensor)
+    assert tensor.array().shape == (2, 0) and tensor.offset == 0
+
+
 def test_read_only_arrays_stay_read_only() -> None:
     array = BASE.copy()
     array.flags.writeable = False

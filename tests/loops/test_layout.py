@@ -93,6 +93,12 @@ def test_few_long_rows_are_cut() -> None:
     assert chunk * chunks >= 1_000_000
 
 
+def test_no_row_is_walked_where_nothing_is_written() -> None:
+    layout = layouts.pointwise((1 << 40, 0), [(0, 1), (5, 1), (1, 1)])
+    _, per_task, _, _, inner, rows, *_ = layouts.descriptor(add(layout), layout)
+    assert (per_task, inner, rows) == (0, 0, 0)
+
+
 def test_a_layout_of_another_structure_is_refused() -> None:
     nest = add(layouts.pointwise((100,), [(1,)] * 3))
     with pytest.raises(ValueError, match="build the nest from the layout"):

@@ -114,8 +114,8 @@ def of_array(array: np.ndarray[Any, Any]) -> Buffer:
     interface = array.__array_interface__
     address, read_only = interface["data"]
     lowest = highest = 0
-    for extent, stride in zip(array.shape, array.strides, strict=True):
-        if extent:
+    if array.size:
+        for extent, stride in zip(array.shape, array.strides, strict=True):
             reach = (extent - 1) * stride
             lowest, highest = lowest + min(reach, 0), highest + max(reach, 0)
     nbytes = highest - lowest + array.itemsize if array.size else 0

@@ -7,7 +7,7 @@ threads, so that results do not depend on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diptych.loops.nest import Access, ColumnNest, Nest, RowNest, cost
 
@@ -170,6 +170,9 @@ def descriptor(nest: Nest, layout: Layout) -> list[int]:
             f"layout has accesses {[a.value for a in layout.accesses]}, "
             f"the nest {[o.access.value for o in nest.operands]}; build the nest from the layout"
         )
+    if layout.inner == 0 and all(o.access is not Access.BROADCAST for o in nest.outputs):
+        # No output has an element: walk no rows, of which there may be absurdly many.
+        layout = replace(layout, extents=(0,) * len(layout.extents))
     tail = [len(layout.extents), *layout.extents]
     for strides in layout.strides:
         tail += strides
