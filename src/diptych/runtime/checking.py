@@ -60,9 +60,13 @@ class CheckedExecutable:
     def __init__(self, graph: Graph, out: Layout | None = None) -> None:
         self.graph = graph
         self.program = Program(lower(graph, objects.target(), out))
-        self.tolerance = max(
-            (node.op.tolerance for node in graph.nodes), key=lambda t: t.default, default=_DEFAULT
-        )
+
+    def tolerance(self, dtype_name: str) -> Tolerance:
+        """The widest that any operation of the graph has in a dtype."""
+        return max(
+            (node.op.tolerance for node in self.graph.nodes),
+            key=lambda tolerance: tolerance.of(dtype_name), default=_DEFAULT,
+        )  # fmt: skip
 
     def run(self, operands: Sequence[Tensor]) -> list[Tensor]:
         """The compiled outputs; CheckError when one differs from the reference."""
@@ -81,7 +85,8 @@ class CheckedExecutable:
         expected = interpret(self.graph, arrays)
         for value, a, b in zip(self.graph.outputs, ours, expected, strict=False):
             place = self.graph.layouts[value]
-            off = differs(a, b.astype(a.dtype), place.dtype.name, self.tolerance, arrays)
+            name = place.dtype.name
+            off = differs(a, b.astype(a.dtype), name, self.tolerance(name), arrays)
             if off:
                 raise CheckError(
                     f"DIPTYCH_CHECK: {self.first_difference(arrays)} differs from the reference; "
