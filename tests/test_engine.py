@@ -14,8 +14,16 @@ import pytest
 import diptych.engine as engine
 from diptych.core import call, dtypes, inplace, tape
 from diptych.core.tensor import Tensor, copy_array, from_array
-from diptych.ops import activation, arithmetic, contraction, loss, movement, normalization
-from diptych.ops import reduction, select
+from diptych.ops import (
+    activation,
+    arithmetic,
+    contraction,
+    loss,
+    movement,
+    normalization,
+    reduction,
+    select,
+)
 from diptych.runtime import pool
 from diptych.runtime.checking import CheckError
 
@@ -94,7 +102,7 @@ def backends() -> Iterator[Callable[[str], Any]]:
 
 
 def test_second_derivatives_of_a_composite_with_residuals() -> None:
-    """layer_norm's rule reads residuals that carry no gradient; the second order must not miss them."""
+    """layer_norm's rule reads residuals without gradients; the second order must not miss them."""
     x = copy_array(np.random.default_rng(0).normal(size=(2, 5)), Tensor)
     tape.require_gradient(x)
     weight = copy_array(np.linspace(0.5, 1.5, 5), Tensor)
@@ -182,7 +190,6 @@ def test_results_are_bit_equal_for_any_number_of_threads(name: str) -> None:
 
 def run_python(code: str, **environment: str) -> str:
     """What a fresh interpreter prints for ``code``."""
-
 
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False,

@@ -252,25 +252,20 @@ class EagerEvaluator:
             )  # fmt: skip
         executable = self.backend.compile(graph, out.layout)
         elementwise = len(graph.nodes) == 1 and graph.nodes[0].op.family == "elementwise"
+        write = direct_write(executable, len(operands)) or executable.run_into
 
         def plan(target: Tensor, *given: Tensor) -> None:
+            buffer = target.buffer
             for x in given:
-                if x.buffer is target.buffer and not (
+                if x.buffer is buffer and not (
                     elementwise and x.address == target.address and x.layout is target.layout
                 ):
                     # An operand that overlaps the target otherwise: read it all before writing.
-                    given = tuple([detached_copy(y) if y.buffer is x.buffer else y for y in given])
-                    break
-            executable_for(given).run_into(target, given)
+                    apart = [detached_copy(y) if y.buffer is buffer else y for y in given]
+                    self.into(target, op, apart, params)
+                    return
+            write(target, given)
 
-        def executable_for(given: tuple[Tensor, ...]) -> Executable:
-            if all(x.layout is y for x, y in zip(given, places, strict=True)):
-                return executable
-            again = traced_call(op, [x.layout for x in given], params)
-            return self.backend.compile(again, out_layout)
-
-        places = [x.layout for x in operands]
-        out_layout = out.layout
         if len(op.plans) >= _PLANS_LIMIT:
             op.plans.clear()
         op.plans[key] = plan
@@ -295,6 +290,26 @@ class EagerEvaluator:
                 op.backward_plans.clear()
             op.backward_plans[key] = plan
         return plan(given)
+
+
+def direct_write(
+    executable: Executable, operands: int
+) -> Callable[[Tensor, Sequence[Tensor]], None] | None:
+    """The single kernel of a program that writes over its target, called directly."""
+    found = executable.direct() if isinstance(executable, Program) else None
+    if found is None or not isinstance(executable, Program):
+        return None
+    kernel, desc, order = found
+    if order != list(range(operands + 1)):
+        return None
+    released = executable.stretches[0].released
+    native_call = native.call_released if released else native.call
+
+    def write(target: Tensor, given: Sequence[Tensor]) -> None:
+        native_call(kernel, desc, *[x.address for x in given], target.address)
+
+    write.program = executable  # type: ignore[attr-defined]  # owns desc
+    return write
 
 
 def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:

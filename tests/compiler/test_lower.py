@@ -29,8 +29,10 @@ from diptych.ops import (
     loss,
     movement,
     normalization,
+    reduction,
+    select,
+    transcendental,
 )
-from diptych.ops import reduction, select, transcendental
 from diptych.runtime import native, objects
 from diptych.runtime.program import Program
 
@@ -69,7 +71,10 @@ def agree(graph: Graph, arrays: list[Any], tolerance: float = 2e-4) -> None:
 
 
 CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...], int]] = {
-    "chain": (lambda a, b: transcendental.exp(arithmetic.mul(arithmetic.add(a, b), 0.5)), ((5, 7), (7,)), 1),
+    "chain": (
+        lambda a, b: transcendental.exp(arithmetic.mul(arithmetic.add(a, b), 0.5)),
+        ((5, 7), (7,)), 1,
+    ),
     "softmax": (lambda x: normalization.softmax(x, 1), ((9, 33),), 1),
     "log softmax": (lambda x: normalization.log_softmax(x, 1), ((9, 33),), 1),
     "gelu": (activation.gelu, ((100,),), 1),
@@ -78,7 +83,8 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...], int]] = 
         lambda x, w, b: arithmetic.relu(contraction.linear(x, w, b)), ((5, 7), (3, 7), (3,)), 1,
     ),
     "layer norm": (
-        lambda x, w, b: normalization.LAYER_NORM.forward(x, w, b, 1, 1e-5), ((9, 33), (33,), (33,)), 1,
+        lambda x, w, b: normalization.LAYER_NORM.forward(x, w, b, 1, 1e-5),
+        ((9, 33), (33,), (33,)), 1,
     ),
     "squared error": (lambda a, b: loss.squared_error(a, b), ((9, 33), (9, 33)), 1),
     "bias gradient": (lambda g: reduction.sum_(g, (0,)), ((9, 33),), 1),
@@ -167,7 +173,8 @@ def test_updates_refuse_what_is_not_elementwise() -> None:
 
 UNARY: list[Callable[[Any], Any]] = [
     arithmetic.neg, arithmetic.relu, arithmetic.square, transcendental.tanh, transcendental.sigmoid,
-    transcendental.exp, arithmetic.abs_, lambda x: arithmetic.mul(x, 0.5), lambda x: arithmetic.add(x, 1.0),
+    transcendental.exp, arithmetic.abs_,
+    lambda x: arithmetic.mul(x, 0.5), lambda x: arithmetic.add(x, 1.0),
 ]  # fmt: skip
 BINARY: list[Callable[[Any, Any], Any]] = [
     arithmetic.add, arithmetic.mul, arithmetic.sub, arithmetic.maximum,

@@ -88,7 +88,7 @@ class Operation:
     """What primitives and composites share: everything the call path and the tape ask for.
 
     ``params`` names the static parameters in order; ``saves`` says what the gradient rule reads:
-    operand positions as digits, ``+`` after one for all later ones too, ``o`` for the outputs, ``*``
+    operand positions as digits, ``+`` after one for all later too, ``o`` for the outputs, ``*``
     for all operands; as a tuple, what it
     reads for each operand's gradient. ``plans`` belongs to the evaluator.
     """
