@@ -14,6 +14,7 @@ import pytest
 import diptych.engine as engine
 from diptych.core import call, dtypes, inplace, tape
 from diptych.core.tensor import Tensor, copy_array, from_array
+from diptych.errors import ShapeError
 from diptych.ops import (
     activation,
     arithmetic,
@@ -220,6 +221,14 @@ def test_a_second_process_compiles_nothing(tmp_path: Any) -> None:
     first = run_python(SOFTMAX, DIPTYCH_CACHE_DIR=str(tmp_path))
     second = run_python(SOFTMAX, DIPTYCH_CACHE_DIR=str(tmp_path))
     assert first.endswith("True") and second.endswith("False")
+
+
+def test_a_view_that_would_reach_outside_its_tensor_is_refused() -> None:
+    """Whatever its arguments say: a view's bounds are looked at once, when its plan is made."""
+    x = from_array(np.arange(6.0, dtype=np.float32)[:4], Tensor)
+    with pytest.raises(ShapeError, match="would reach outside"):
+        movement.as_strided(x, (2, 2), (4, 1), 0)
+    assert movement.as_strided(x, (2, 2), (1, 2), 0).array().tolist() == [[0, 2], [1, 3]]
 
 
 @pytest.mark.native

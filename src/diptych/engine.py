@@ -318,6 +318,15 @@ def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:
     if viewed is None:
         return None
     strided, offset = viewed
+    lowest = offset + strided.lowest
+    if strided.size and not (
+        place.lowest <= lowest and lowest + strided.span <= place.lowest + place.span
+    ):
+        raise ShapeError(
+            f"{op.name}: the view {strided} at element {offset} would reach outside {place}; "
+            "its arguments do not fit the tensor",
+            op=op.name,
+        )
     skip = offset * place.dtype.itemsize
 
     def plan(x: Tensor) -> Tensor:

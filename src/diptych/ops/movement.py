@@ -20,7 +20,7 @@ from diptych.core.layout import (
 )
 from diptych.core.operation import BadCall, Params, Primitive, Sample
 from diptych.core.tensor import Tensor
-from diptych.errors import ArgumentError, OutOfRangeError, ShapeError
+from diptych.errors import ArgumentError, AxisError, OutOfRangeError, ShapeError
 from diptych.ops.families import hooks, movement, primitive
 from diptych.ops.reduction import sum_
 from diptych.ops.select import cast, constant, copy
@@ -300,6 +300,11 @@ def contiguous(x: Tensor) -> Tensor:
 
 def _diagonal_shape(place: Layout, params: Params) -> Shape:
     offset, first, second = params
+    if first == second or not (0 <= first < place.ndim and 0 <= second < place.ndim):
+        raise AxisError(
+            op="diagonal", argument="axes", got=(first, second),
+            expected=f"two of the {place.ndim} axes of {list(place.shape)}",
+        )  # fmt: skip
     rows, columns = place.shape[first], place.shape[second]
     count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     kept = [extent for axis, extent in enumerate(place.shape) if axis not in (first, second)]
@@ -323,7 +328,11 @@ DIAGONAL = movement(
         Sample((_array(3, 4),), (1, 0, 1)), Sample((_array(2, 3, 4),), (-1, 2, 0)),
         Sample((_array(2, 2),), (5, 0, 1)),
     ],
-    errors=lambda: [],
+    errors=lambda: [
+        BadCall((_array(3),), AxisError, "two of the 1 axes", (0, 0, 1)),
+        BadCall((_array(3),), AxisError, "two of the 1 axes", (0, -2, -1)),
+        BadCall((_array(3, 3),), AxisError, "two of the 2 axes", (0, 1, 1)),
+    ],
 )  # fmt: skip
 
 
