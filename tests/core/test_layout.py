@@ -28,6 +28,13 @@ def in_elements(array: np.ndarray) -> tuple[int, ...]:
     return tuple(stride // array.itemsize for stride in array.strides)
 
 
+def test_no_layout_has_a_negative_or_an_absurd_extent() -> None:
+    with pytest.raises(ShapeError, match="negative extent -1"):
+        layout(dtypes.float32, (2, -1), (1, 1))
+    with pytest.raises(ShapeError, match="more than"):
+        layout(dtypes.float32, (1 << 40, 1 << 40), (0, 0))
+
+
 def test_equal_layouts_are_one_object() -> None:
     assert layout(dtypes.float32, (2, 3)) is layout(dtypes.float32, (2, 3), (3, 1))
     assert layout(dtypes.float32, (2, 3)) is not layout(dtypes.float64, (2, 3))

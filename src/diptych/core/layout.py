@@ -37,7 +37,11 @@ class Layout:
         self.ndim = len(shape)
         size = 1
         for extent in shape:
+            if extent < 0:
+                raise ShapeError(f"a tensor cannot have the negative extent {extent}: {shape}")
             size *= extent
+        if size > MAX_ELEMENTS:
+            raise ShapeError(f"a tensor of shape {shape} would have more than 2**62 elements")
         self.size = size
         self.nbytes = size * dtype.itemsize
         self.contiguous = is_contiguous(shape, strides)
