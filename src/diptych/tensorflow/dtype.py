@@ -162,7 +162,6 @@ for _dtype in ALL:
         BY_INDEX[_dtype.engine.index] = _dtype
 
 _known: dict[Any, DType] = {d.name: d for d in ALL}
-_known.update({d: d for d in ALL})
 _known.update({d.engine.numpy.type: d for d in ALL if d.engine is not None and d.engine.exact})
 _known.update({d.engine.numpy: d for d in ALL if d.engine is not None and d.engine.exact})
 _by_number = {d._number: d for d in ALL}
@@ -174,10 +173,11 @@ for _text in (str, bytes, object, np.str_, np.bytes_, np.object_):
 
 def as_dtype(type_value: Any) -> DType:
     """The DType that a name, a number, a Python or NumPy type, or another face's dtype means."""
-    if type(type_value) is int:
-        type_value = _by_number.get(type_value, type_value)
+    if type(type_value) is DType:
+        return type_value
     try:
-        found = _known.get(type_value)
+        # No DType is a key: one compares with whatever has its hash by asking here again.
+        found = _by_number.get(type_value) if type(type_value) is int else _known.get(type_value)
     except TypeError:
         found = None
     if found is not None:
