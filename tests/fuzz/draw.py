@@ -1,4 +1,4 @@
-"""Draws operands from a seeded generator: tensors in odd layouts inside guarded memory, and odd values."""
+"""Draws operands from a seed: tensors in odd layouts between guard bytes, and odd values."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ BIG_EXTENTS = (67, 257, 1030)
 # Sizes and positions are either small or absurd: what lies between might be legal and slow.
 SMALL_INTS = (-3, -2, -1, -1, 0, 0, 1, 1, 2, 2, 3, 4, 5, 8)
 ABSURD_INTS = (
-    2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, -(2**31), -(2**31) - 1,
-    -(2**62), -(2**63), -(2**63) - 1, -(10**30),
+    2**31 - 1, 2**31, 2**32, 2**53 + 1, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, -(2**31),
+    -(2**31) - 1, -(2**62), -(2**63), -(2**63) - 1, -(10**30),
 )  # fmt: skip
 FLOATS = (
     0.0, -0.0, 0.5, 1.0, -1.0, 2.0, -2.5, 1e-8, 1e38, 1e300, 1e-320, math.inf, -math.inf, math.nan,
@@ -119,7 +119,8 @@ class Drawer:
     def dtype(self) -> Any:
         """A dtype as the face names it; seldom NumPy's, Python's or a name."""
         if self.chance(0.1):
-            return self.choice((float, int, bool, complex, str, np.float32, np.dtype("int8"), "float"))
+            others = (float, int, bool, complex, str, np.float32, np.dtype("int8"), "float")
+            return self.choice(others)
         return self.choice(list(self.face_dtypes.values()))
 
     # ---- shapes
@@ -195,7 +196,8 @@ class Drawer:
             return self.numpy.integers(low, high, shape, endpoint=True, dtype=dtype.numpy)
         values = self.numpy.normal(0.0, 2.0, shape)
         if wild and values.size:
-            odd = self.numpy.choice(np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e-30]), shape)
+            extremes = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e-30])
+            odd = self.numpy.choice(extremes, shape)
             values = np.where(self.numpy.random(shape) < 0.3, odd, values)
         with np.errstate(all="ignore"):
             if dtype.is_complex:
@@ -230,9 +232,10 @@ class Drawer:
             return np.lib.stride_tricks.as_strided(stored, shape, strides)
         if kind == 9:  # windows over a row: elements share places
             strides = [self.choice((1, 1, 2)) for _ in shape]
-            reach = sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) + 1 if count else 0
-            row = self.memory(reach, dtype)
-            return np.lib.stride_tricks.as_strided(row, shape, [s * dtype.itemsize for s in strides])
+            steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+            row = self.memory(sum(steps) + 1 if count else 0, dtype)
+            strides = [s * dtype.itemsize for s in strides]
+            return np.lib.stride_tricks.as_strided(row, shape, strides)
         stored = self.memory(count, dtype).reshape(shape)
         if kind == 10:
             stored.flags.writeable = False
@@ -242,8 +245,7 @@ class Drawer:
         axis = self.rng.randrange(len(shape))
         stored = tuple(n * abs(step) if k == axis else n for k, n in enumerate(shape))
         whole = self.memory(math.prod(stored), dtype).reshape(stored)
-        cut = tuple(slice(None, None, step) if k == axis else slice(None) for k in range(len(shape)))
-        return whole[cut]
+        return whole[(slice(None),) * axis + (slice(None, None, step),)]
 
     def pair(self, shape: tuple[int, ...], dtype: DType) -> tuple[Any, Array]:
         """A tensor, and the array whose memory it shares."""
@@ -254,7 +256,8 @@ class Drawer:
     def tensor(self, shape: Any = None, dtype: DType | None = None) -> Any:
         """A tensor in some layout; sometimes one that wants a gradient, or a view on the tape."""
         made, _ = self.pair(
-            self.shape() if shape is None else shape, self.operand_dtype() if dtype is None else dtype
+            self.shape() if shape is None else shape,
+            self.operand_dtype() if dtype is None else dtype,
         )
         if made.layout.dtype.is_inexact and hasattr(made, "requires_grad_") and self.chance(0.3):
             made.requires_grad_()

@@ -19,8 +19,6 @@ FLOATS = (dtypes.float32, dtypes.float32, dtypes.float64)
 NUMBERS = (*FLOATS, dtypes.int32, dtypes.int64, dtypes.uint8, dtypes.int8)
 
 
-
-
 Pair = tuple[str, Callable[[], Any], Callable[[], Any], list[Any]]
 
 
@@ -79,7 +77,11 @@ def _pair(d: Drawer, options: tuple[DType, ...], shape: Any = None) -> tuple[Any
     dtype = d.choice(options)
     while True:
         x, array = d.pair(d.shape() if shape is None else shape, dtype)
-        if not array.size or array.dtype.kind != "f" or np.abs(array[np.isfinite(array)]).max(initial=0) < 1e6:
+        if (
+            not array.size
+            or array.dtype.kind != "f"
+            or np.abs(array[np.isfinite(array)]).max(initial=0) < 1e6
+        ):
             return x, array
 
 
@@ -90,7 +92,12 @@ def _axis(d: Drawer) -> Any:
 def _unary(d: Drawer) -> Pair:
     name = d.choice(sorted(UNARY))
     x, array = _pair(d, FLOATS)
-    return f"{name}({describe((x,))})", lambda: getattr(torch, name)(x), lambda: UNARY[name](array), [x]
+    return (
+        f"{name}({describe((x,))})",
+        lambda: getattr(torch, name)(x),
+        lambda: UNARY[name](array),
+        [x],
+    )
 
 
 UNARY: dict[str, Any] = {
@@ -172,7 +179,12 @@ def _sum_dtype(a: Any) -> Any:
 def _cumulate(d: Drawer) -> Pair:
     x, array = _pair(d, FLOATS, shape=d.shape() or (3,))
     dim = _axis(d)
-    return f"cumsum({describe((x,))}, {dim})", lambda: torch.cumsum(x, dim), lambda: np.cumsum(array, dim, array.dtype), [x]
+    return (
+        f"cumsum({describe((x,))}, {dim})",
+        lambda: torch.cumsum(x, dim),
+        lambda: np.cumsum(array, dim, array.dtype),
+        [x],
+    )
 
 
 def _matmul(d: Drawer) -> Pair:
@@ -184,11 +196,18 @@ def _matmul(d: Drawer) -> Pair:
         ((k,), (*batch, k, n)), ((*batch, m, k), (k,)), ((m, k), (k + 1, n)),
     ))  # fmt: skip
     (x, a), (y, b) = (_pair(d, (dtype,), shape=s) for s in shapes)
-    big = max((float(np.abs(v[np.isfinite(v)]).max(initial=0)) for v in (a, b) if v.size), default=0.0)
+    big = max(
+        (float(np.abs(v[np.isfinite(v)]).max(initial=0)) for v in (a, b) if v.size), default=0.0
+    )
     if big > 1e4 and dtype.is_float:
         a, b = np.zeros((0, 0)), np.zeros((0, 0))
         x, y = torch.zeros(0, 0, dtype=torch.float64), torch.zeros(0, 0, dtype=torch.float64)
-    return f"matmul({describe((x, y))})", lambda: torch.matmul(x, y), lambda: np.matmul(a, b), [x, y]
+    return (
+        f"matmul({describe((x, y))})",
+        lambda: torch.matmul(x, y),
+        lambda: np.matmul(a, b),
+        [x, y],
+    )
 
 
 def _movement(d: Drawer) -> Pair:
@@ -229,7 +248,10 @@ def _broadcast(a: Any, size: Any) -> Any:
     if math.prod(max(n, 1) for n in size) > 6000:
         raise ValueError("left out: see the boundary's tests")
     padded = (1,) * (len(size) - a.ndim) + a.shape
-    kept = tuple(p if n == -1 and k >= len(size) - a.ndim else n for k, (n, p) in enumerate(zip(size, padded, strict=False)))
+    kept = tuple(
+        p if n == -1 and k >= len(size) - a.ndim else n
+        for k, (n, p) in enumerate(zip(size, padded, strict=False))
+    )
     return np.broadcast_to(a, kept)
 
 
@@ -251,7 +273,9 @@ def _index(d: Drawer) -> Pair:
             key.append(d.numpy.integers(-2, 2, d.choice((1, 3))))
     if any(isinstance(k, np.ndarray) for k in key):  # beside arrays NumPy takes numbers for arrays
         key = [slice(0, 2) if isinstance(k, int) else k for k in key]
-    ours_key = tuple(torch.tensor(k.tolist(), dtype=torch.int64) if isinstance(k, np.ndarray) else k for k in key)
+    ours_key = tuple(
+        torch.tensor(k.tolist(), dtype=torch.int64) if isinstance(k, np.ndarray) else k for k in key
+    )
     text = f"{describe((x,))}[{describe(key)}]"
     if d.chance(0.35) and a.flags.writeable:
         return _assign(d, x, a, ours_key, tuple(key), text)
@@ -313,7 +337,12 @@ def _select(d: Drawer) -> Pair:
     c, k = _pair(d, (dtypes.bool_,))
     dtype = d.choice(EXACT)
     (x, a), (y, b) = _pair(d, (dtype,)), _pair(d, (dtype,))
-    return f"where({describe((c, x, y))})", lambda: torch.where(c, x, y), lambda: np.where(k, a, b), [x]
+    return (
+        f"where({describe((c, x, y))})",
+        lambda: torch.where(c, x, y),
+        lambda: np.where(k, a, b),
+        [x],
+    )
 
 
 def _join(d: Drawer) -> Pair:
@@ -323,13 +352,23 @@ def _join(d: Drawer) -> Pair:
     axis = _axis(d)
     given = [p[0] for p in pairs]
     text = f"cat([{describe(given)}], {axis})"
-    return text, lambda: torch.cat(given, axis), lambda: np.concatenate([p[1] for p in pairs], axis), given
+    return (
+        text,
+        lambda: torch.cat(given, axis),
+        lambda: np.concatenate([p[1] for p in pairs], axis),
+        given,
+    )
 
 
 def _sort(d: Drawer) -> Pair:
     x, a = _pair(d, (*FLOATS, dtypes.int64, dtypes.uint8), shape=d.shape() or (2,))
     axis = _axis(d)
-    return f"sort({describe((x,))}, {axis})", lambda: torch.sort(x, axis)[0], lambda: np.sort(a, axis), [x]
+    return (
+        f"sort({describe((x,))}, {axis})",
+        lambda: torch.sort(x, axis)[0],
+        lambda: np.sort(a, axis),
+        [x],
+    )
 
 
 def _in_place(d: Drawer) -> Pair:
@@ -358,6 +397,7 @@ def _in_place(d: Drawer) -> Pair:
 
 
 ORACLES: tuple[Callable[[Drawer], Pair], ...] = (
-    _unary, _unary, _binary, _binary, _binary, _reduce, _reduce, _reduce, _cumulate, _matmul, _matmul,
+    _unary, _unary, _binary, _binary, _binary, _reduce, _reduce, _reduce, _cumulate, _matmul,
+    _matmul,
     _movement, _movement, _index, _index, _gather, _gather, _select, _join, _sort, _in_place,
 )  # fmt: skip

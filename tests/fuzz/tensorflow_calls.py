@@ -1,4 +1,4 @@
-"""TensorFlow's face as targets of bad calls: every public function, its arguments drawn by their names."""
+"""TensorFlow's face as targets of bad calls: public functions, arguments drawn by their names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ LEFT_OUT = {
 }  # fmt: skip
 FAMILIES = ("", "math", "linalg", "nn", "bitwise", "random", "debugging", "strings", "nest", "sets")
 OPERATORS = (
-    "add sub mul truediv floordiv mod pow matmul and or xor eq ne lt le gt ge radd rsub rmul rtruediv "
+    "add sub mul truediv floordiv mod pow matmul and or xor eq ne lt le gt ge radd rsub rmul "
+    "rtruediv "
     "rpow neg abs invert len bool float int index getitem iter repr"
 ).split()
 
@@ -133,16 +134,19 @@ def _paddings(d: Drawer) -> Any:
 
 
 _BY_KIND: list[tuple[Maker, str]] = [
-    (_tensor, "input tensor x input_tensor a values params features logits labels t condition mask data "
+    (_tensor, "input tensor x input_tensor a values params features logits labels t condition "
+     "mask data "
      "array matrix images source target tensor1 cond sorted_sequence diagonal rhs"),
-    (_operand, "y b other value delta updates update on_value off_value constant_values default_value "
+    (_operand, "y b other value delta updates update on_value off_value constant_values "
+     "default_value "
      "clip_value_min clip_value_max clip_norm"),
     (_tensors, "inputs tensors arrays values_list operands"),
     (Drawer.index, "indices index segment_ids perm lengths"),
     (Drawer.axes, "axis axes dims"),
     (_shape, "shape size sizes multiples begin end strides output_shape dims_shape repeats shift"),
     (_paddings, "paddings"),
-    (Drawer.integer, "depth num num_or_size_splits k batch_dims limit start delta_ num_segments maxlen "
+    (Drawer.integer, "depth num num_or_size_splits k batch_dims limit start delta_ num_segments "
+     "maxlen "
      "num_rows num_columns num_lower num_upper"),
     (Drawer.number, "minval maxval mean stddev rate alpha epsilon lam factor"),
     (Drawer.flag, "keepdims transpose_a transpose_b adjoint_a adjoint_b exclusive reverse sorted "

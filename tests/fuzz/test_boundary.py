@@ -1,4 +1,4 @@
-"""Where Python hands memory to native code: indices, targets, strides, foreign arrays, threads, forks."""
+"""Where Python hands memory to native code: indices, strides, foreign arrays, threads, forks."""
 
 from __future__ import annotations
 

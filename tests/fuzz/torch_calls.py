@@ -1,4 +1,4 @@
-"""PyTorch's face as targets of bad calls: every public callable, its arguments drawn by their names."""
+"""PyTorch's face as targets of bad calls: public callables, arguments drawn by their names."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ TENSOR = torch.Tensor
 LEFT_OUT = {
     # state of the whole process: tested by themselves
     "set_default_dtype", "set_default_device", "set_default_tensor_type", "set_num_threads",
-    "set_num_interop_threads", "set_rng_state", "set_printoptions", "set_warn_always", "save", "load",
+    "set_num_interop_threads", "set_rng_state", "set_printoptions", "set_warn_always", "save",
+    "load",
     "use_deterministic_algorithms", "set_grad_enabled", "set_flush_denormal",
     "set_float32_matmul_precision", "manual_seed", "seed", "get_rng_state",
     # of the core's class, not PyTorch's
     "array", "export", "layout", "buffer", "address", "node", "values", "offset", "result_type",
 }  # fmt: skip
 OPERATORS = (
-    "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift eq ne lt le gt ge radd rsub "
-    "rmul rtruediv rpow iadd isub imul itruediv ipow iand ior neg abs invert len bool float int index "
+    "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift eq ne lt le gt ge radd "
+    "rsub "
+    "rmul rtruediv rpow iadd isub imul itruediv ipow iand ior neg abs invert len bool float int "
+    "index "
     "complex contains iter repr format"
 ).split()
 
@@ -57,7 +60,15 @@ def public(owner: Any) -> list[tuple[str, Any]]:
 def targets() -> dict[str, list[Target]]:
     """What there is to call, by kind."""
     functions = [Target(f"torch.{n}", f, signature_of(f)) for n, f in public(torch)]
-    for family in ("linalg", "fft", "special", "nn.init", "nn.utils", "autograd", "autograd.functional"):
+    for family in (
+        "linalg",
+        "fft",
+        "special",
+        "nn.init",
+        "nn.utils",
+        "autograd",
+        "autograd.functional",
+    ):
         owner: Any = torch
         try:
             for part in family.split("."):
@@ -168,7 +179,9 @@ def create_call(drawer: Drawer) -> Call:
         for _ in range(drawer.rng.randrange(4)):
             nested = [nested, drawer.value()] if drawer.chance(0.5) else (nested,)
         return Call(f"tensor({describe((nested,))})", lambda: torch.tensor(nested), [])
-    name = drawer.choice(("zeros", "ones", "empty", "full", "randn", "rand", "eye", "empty_strided"))
+    name = drawer.choice(
+        ("zeros", "ones", "empty", "full", "randn", "rand", "eye", "empty_strided")
+    )
     size = drawer.extents()
     if name == "full":
         value = drawer.number()
@@ -179,9 +192,7 @@ def create_call(drawer: Drawer) -> Call:
         return Call(text, lambda: torch.empty_strided(size, strides), [])
     function = getattr(torch, name)
     dtype = drawer.dtype()
-    return Call(
-        f"{name}(*{size}, dtype={dtype})", lambda: function(*size[:2], dtype=dtype), []
-    )
+    return Call(f"{name}(*{size}, dtype={dtype})", lambda: function(*size[:2], dtype=dtype), [])
 
 
 def odd_array(drawer: Drawer) -> Any:
@@ -279,19 +290,24 @@ def _string(*options: str) -> Maker:
 
 
 _BY_KIND: list[tuple[Maker, str]] = [
-    (_tensor, "input self tensor tensor1 tensor2 mat1 mat2 mat vec vec1 vec2 batch1 batch2 x1 x2 x y src "
-     "source anchor positive negative real imag input1 input2 a b A B B1 values elements test_elements "
-     "tensor_1 weights logits sorted_sequence boundaries condition var pos_weight grad gradient sorter "
+    (_tensor, "input self tensor tensor1 tensor2 mat1 mat2 mat vec vec1 vec2 batch1 batch2 x1 x2 "
+     "x y src "
+     "source anchor positive negative real imag input1 input2 a b A B B1 values elements "
+     "test_elements "
+     "tensor_1 weights logits sorted_sequence boundaries condition var pos_weight grad gradient "
+     "sorter "
      "s t running_mean running_var"),
     (_operand, "other exponent end weight bias value fill_value target nan min max q"),
     (Drawer.index, "index indices"),
     (lambda d: d.tensor(dtype=torch.bool.engine), "mask"),
     (_out, "out"),
     (_tensors, "tensors inputs"),
-    (Drawer.axis, "dim dim0 dim1 dim2 axis axis0 axis1 start_dim end_dim dimension source destination"),
+    (Drawer.axis, "dim dim0 dim1 dim2 axis axis0 axis1 start_dim end_dim dimension source "
+     "destination"),
     (Drawer.axes, "dims"),
     (Drawer.extents, "size sizes shape output_size normalized_shape stride strides repeats"),
-    (_sections, "split_size_or_sections indices_or_sections shifts split_size split_sizes kernel_size "
+    (_sections, "split_size_or_sections indices_or_sections shifts split_size split_sizes "
+     "kernel_size "
      "padding dilation pad"),
     (Drawer.integer, "offset diagonal k n num_samples steps bins chunks length row col num_classes "
      "minlength decimals storage_offset padding_idx ignore_index start step count num_embeddings "
@@ -299,9 +315,11 @@ _BY_KIND: list[tuple[Maker, str]] = [
      "upscale_factor downscale_factor num_features low high from_ to N ord correction implicit"),
     (Drawer.flag, "keepdim sorted largest descending stable full upper accumulate training inplace "
      "requires_grad as_tuple right copy return_inverse return_counts log_target swap equal_nan "
-     "replacement include_self hard retain_graph create_graph unbiased out_int32 assume_unique invert "
+     "replacement include_self hard retain_graph create_graph unbiased out_int32 assume_unique "
+     "invert "
      "log_input affine elementwise_affine amsgrad maximize nesterov sparse non_blocking"),
-    (Drawer.number, "p alpha beta eps mean std margin threshold lambd delta tau rtol atol lower upper "
+    (Drawer.number, "p alpha beta eps mean std margin threshold lambd delta tau rtol atol lower "
+     "upper "
      "negative_slope label_smoothing max_norm norm_type lr momentum dampening weight_decay base "
      "min_val max_val posinf neginf lambda1 lambda2 scale rho sigma median init init_v"),
     (Drawer.dtype, "dtype out_dtype"),
@@ -313,16 +331,16 @@ _BY_KIND: list[tuple[Maker, str]] = [
     (_string("left", "right"), "side"),
     (_string("ij", "xy"), "indexing"),
     (_string("none", "tanh"), "approximate"),
-    (_string("ij,jk->ik", "ii->i", "...i,i", "ij->", "i,j", "->", "ab,bc,cd", "i i", "i->ii", "ij,,"),
+    (_string("ij,jk->ik", "ii->i", "...i,i", "ij->", "i,j", "->", "ab,bc,cd", "i i", "i->ii",
+     "ij,,"),
      "equation"),
     (lambda d: (d.choice((0.9, 0.5, -1.0, 1.0)), d.choice((0.999, 0.0, 2.0))), "betas"),
 ]  # fmt: skip
-MAKERS: dict[str, Maker] = {
-    name: maker for maker, names in _BY_KIND for name in names.split()
-}
+MAKERS: dict[str, Maker] = {name: maker for maker, names in _BY_KIND for name in names.split()}
 # A keyword that is left alone unless an odd value is drawn for it.
 QUIET = {
-    "device", "layout", "pin_memory", "memory_format", "generator", "size_average", "foreach", "fused",
+    "device", "layout", "pin_memory", "memory_format", "generator", "size_average", "foreach",
+    "fused",
     "capturable", "differentiable", "hook", "_stacklevel", "distance_function", "abs", "cls",
 }  # fmt: skip
 
@@ -334,7 +352,9 @@ def arguments(
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     if target.parameters is None:
-        args = [d.choice((_tensor, Drawer.integer, Drawer.value))(d) for _ in range(d.rng.randrange(4))]
+        args = [
+            d.choice((_tensor, Drawer.integer, Drawer.value))(d) for _ in range(d.rng.randrange(4))
+        ]
         return ([d.tensor(), *args] if bound else args), kwargs
     for position, parameter in enumerate(target.parameters):
         name = parameter.name
