@@ -228,6 +228,8 @@ def test_a_view_that_would_reach_outside_its_tensor_is_refused() -> None:
     x = from_array(np.arange(6.0, dtype=np.float32)[:4], Tensor)
     with pytest.raises(ShapeError, match="would reach outside"):
         movement.as_strided(x, (2, 2), (4, 1), 0)
+    nothing = movement.flip(copy_array(np.zeros((0, 0, 4)), Tensor), (2,))
+    assert nothing.array().shape == (0, 0, 4) and nothing.offset == 0
     assert movement.as_strided(x, (2, 2), (1, 2), 0).array().tolist() == [[0, 2], [1, 3]]
 
 

@@ -327,7 +327,8 @@ def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:
             "its arguments do not fit the tensor",
             op=op.name,
         )
-    skip = offset * place.dtype.itemsize
+    # A view of no elements stays where its operand is: an offset could lie outside the buffer.
+    skip = offset * place.dtype.itemsize if strided.size else 0
 
     def plan(x: Tensor) -> Tensor:
         out = wrap(x.result_type, strided, x.buffer, x.address + skip)
