@@ -496,8 +496,15 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     extent = x.layout.shape[axis_of(dim, x.layout.ndim)]
     size = -(-extent // chunks)
     if not extent:
+        _check_sections(chunks)
         return split(x, [0] * chunks, dim)
     return split(x, size, dim)
+
+
+def _check_sections(count: int) -> None:
+    """RuntimeError for more pieces than memory could hold: most of them would be empty."""
+    if count > 1 << 24:
+        raise RuntimeError(f"cannot cut a tensor into {count} sections; at most 2**24")
 
 
 def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -513,8 +520,9 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
         count = indices_or_sections
         if count <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {count}")
-        sizes = [extent // count + (k < extent % count) for k in range(count)]
-        cuts = [sum(sizes[: k + 1]) for k in range(count - 1)]
+        _check_sections(count)
+        size, longer = divmod(extent, count)  # the first pieces have one element more
+        cuts = [k * size + min(k, longer) for k in range(1, count)]
     else:
         cuts = [int(cut) for cut in indices_or_sections]
     bounds = [0, *cuts, extent]
