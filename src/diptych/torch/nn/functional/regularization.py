@@ -14,6 +14,7 @@ from diptych.core.tensor import copy_array, from_array
 from diptych.ops.arithmetic import MUL, add, mul
 from diptych.ops.movement import expand_axis, squeeze_axes
 from diptych.ops.select import ASSIGN
+from diptych.torch.dtypes import scalar_name
 from diptych.torch.promotion import PARAMS
 from diptych.torch.random import default_generator
 from diptych.torch.tensor import Tensor, face
@@ -28,6 +29,10 @@ def check_probability(p: float) -> None:
 
 def _noise(shape: tuple[int, ...], keep: float, dtype: Any, scale: bool) -> Any:
     """Ones with probability ``keep`` and zeros, the ones divided by it if ``scale``."""
+    if not dtype.is_inexact and scale:
+        raise RuntimeError(
+            f"result type Float can't be cast to the desired output type {scalar_name(dtype)}"
+        )
     mask = torch_stream.bernoulli(default_generator, shape, keep)
     if not dtype.exact:
         return copy_array(
