@@ -64,7 +64,7 @@ def compare(ours: Any, theirs: Any) -> None:
     with np.errstate(all="ignore"):
         b = b.astype(a.dtype)
         scale = np.abs(b[np.isfinite(b)]).max(initial=1e-30)
-        off = np.abs(a - b) / (np.abs(b) + scale * 1e-3)
+        off = np.abs(a - b) / (np.abs(b) + scale * 1e-2)
         same = (a == b) | (np.isnan(a) & np.isnan(b))
         limit = 2e-4 if a.dtype == np.float32 else 2e-2 if a.dtype == np.float16 else 1e-9
         bad = ~same & ~(off <= limit)

@@ -265,6 +265,42 @@ def test_an_update_broadcast_past_its_target_is_refused() -> None:
 # ---- threads, forks, memory
 
 
+@pytest.mark.parametrize("count", [0, -1, -(2**63), 1.5, None, "2"])
+def test_a_thread_count_that_is_none_is_refused(count: Any) -> None:
+    before = torch.get_num_threads()
+    with pytest.raises((RuntimeError, TypeError)):
+        torch.set_num_threads(count)
+    assert torch.get_num_threads() == before
+
+
+def test_more_threads_than_there_can_be() -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2**63)
+        x = torch.ones(300, 300)
+        assert (x @ x).sum().item() == 300**3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_damaged_generator_state_is_refused() -> None:
+    state = torch.get_rng_state()
+    for at in range(0, 24, 4):
+        damaged = state.clone()
+        damaged[at : at + 4] = 255
+        try:
+            torch.set_rng_state(damaged)
+            torch.randn(2000)
+        except (RuntimeError, ValueError):
+            pass
+        finally:
+            torch.set_rng_state(state)
+    for bad in (torch.zeros(5056, dtype=torch.uint8), state[:-1], state.float()):
+        with pytest.raises((RuntimeError, ValueError, TypeError)):
+            torch.set_rng_state(bad)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_threads_calling_at_once_get_their_own_results() -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(97, 130 + n)).astype(np.float32) for n in range(4)]

@@ -265,7 +265,9 @@ def main() -> int:
     failures = worker.run()
     drawn = sum(worker.counts.values())
     kinds = ", ".join(f"{name} {count}" for name, count in worker.counts.most_common())
-    print(f"{drawn} calls in {time.perf_counter() - started:.1f} s: {kinds}; {failures} failures")
+    took = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(f"{drawn} calls in {took:.1f} s, at most {peak} MB: {kinds}; {failures} failures")
     return 1 if failures else 0
 
 
