@@ -26,7 +26,7 @@ demo: venv
 	$(DIPTYCH) run examples/digits_mlp.py --plot out/digits_loss.png
 
 test: venv
-	$(VENV)/bin/python -m pytest -q $(TESTS)
+	$(VENV)/bin/python -m pytest -q -m "not slow" $(TESTS)
 
 lint: venv
 	$(VENV)/bin/ruff check .
