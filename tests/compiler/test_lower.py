@@ -267,3 +267,9 @@ def test_threads_that_step_at_once_read_their_own_numbers() -> None:
         thread.join()
     for index, tensor in enumerate(tensors):
         assert set(tensor.array().tolist()) == {-50.0 * index}
+
+
+def test_parts_of_other_dtypes_are_joined() -> None:
+    small = copy_array(np.array([1, 2], np.uint8), Tensor)
+    large = copy_array(np.array([3 + 4j]), Tensor)
+    assert movement.concatenate([large, small], 0).array().tolist() == [3 + 4j, 1, 2]

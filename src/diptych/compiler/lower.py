@@ -239,6 +239,8 @@ class Lowering:
         position = 0
         for source in self.operands(node):
             extent = source.shape[axis]
+            if source.dtype.is_complex or target.dtype.is_complex:
+                source = self.host_cast(source, target.dtype)
             self.write(source, _narrowed(target, axis, position, extent))
             position += extent
         return Stored(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -563,7 +564,9 @@ def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any
     axis = axis_of(dim, x.layout.ndim)
     parts = [part for part in (prepend, x, append) if part is not None]
     if len(parts) > 1:
-        x = movement.concatenate(parts, axis)
+        parts = [face(part, "diff") for part in parts]
+        dtype = functools.reduce(promotion.promote, [part.layout.dtype for part in parts])
+        x = movement.concatenate([select.cast(part, dtype) for part in parts], axis)
     for _ in range(n):
         extent = x.layout.shape[axis]
         if not extent:
