@@ -252,6 +252,10 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(x.layout.ndim, y.layout.ndim):
+            raise RuntimeError(
+                f"tensordot: {dims} dims of tensors of {x.layout.ndim} and {y.layout.ndim}"
+            )
         dims = (list(range(x.layout.ndim - dims, x.layout.ndim)), list(range(dims)))
     first, second = ([axes] if isinstance(axes, int) else list(axes) for axes in dims)
     first = [axis_of(d, x.layout.ndim) for d in first]
