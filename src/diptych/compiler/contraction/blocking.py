@@ -179,7 +179,7 @@ def blocking(
         per_item = up(n, tile.lanes) * tile.lanes * column_bytes
         round_batch = max(1, min(batch, _ROUND_BYTES // per_item))
     parallel = work >= PARALLEL_CYCLES
-    block_m, block_n = even(m, 128, tile.rows), even(round_n, 768, panel)
+    block_m, block_n = even(m, 64, tile.rows), even(round_n, 768, panel)
     streams = tile.rows == 1 and not tile.dot  # B's rows are read once, in long runs
     if streams:
         block_n = even(round_n, max(512, up(round_n, 4)), panel)
