@@ -32,7 +32,8 @@ def run(program: str, tf: Any, np: Any) -> Any:
     try:
         return describe(evaluate(program, space), tf, np)
     except Exception as error:
-        return ["error", type(error).__name__, str(error)]
+        # Some of TensorFlow's texts end in a traceback, whose paths are the oracle's own.
+        return ["error", type(error).__name__, str(error).split("\nTraceback")[0]]
 
 
 def evaluate(program: str, space: dict[str, Any]) -> Any:
