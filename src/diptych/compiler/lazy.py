@@ -217,13 +217,6 @@ def rearranged(lazy: Lazy, axes: tuple[int | None, ...], shape: Shape) -> Lazy:
     return Moved(lazy, axes, shape)
 
 
-def broadcast(lazy: Lazy, op: Primitive, shape: Shape) -> Lazy | None:
-    """``lazy`` read at a broadcast shape (``op`` is the broadcast primitive)."""
-    if lazy.shape == shape:
-        return lazy
-    return move(lazy, op, (shape,), shape, {})
-
-
 def walk(roots: list[Lazy], stop: Any = None) -> Iterator[Lazy]:
     """Every value under ``roots`` once; ``stop(value)`` keeps the walk from going below one."""
     seen: set[int] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -198,8 +197,3 @@ def store(tensor: Tensor, array: Array) -> None:
     if not tensor.layout.dtype.exact and array.dtype != np.uint16:
         array = dtypes.float32_to_bfloat16(np.asarray(array, np.float32))
     target[...] = array
-
-
-def read_bytes(address: int, nbytes: int) -> bytes:
-    """The bytes at an address that a live tensor spans."""
-    return ctypes.string_at(address, nbytes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place
+from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
 from diptych.core import dtypes
 from diptych.core.buffer import PooledBuffer
 from diptych.core.tensor import Tensor, wrap
@@ -19,6 +19,11 @@ _ALIGNMENT = 64
 _RELEASE_BYTES = 1 << 20  # operands from this size on: let other Python threads run meanwhile
 
 Array = np.ndarray[Any, Any]
+
+
+def _room(storage: Storage) -> int:
+    """Bytes of the arena that a temporary takes."""
+    return -(-max(storage.nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
 
 
 def _arena(lowered: Lowered) -> tuple[dict[int, int], int]:
@@ -36,7 +41,7 @@ def _arena(lowered: Lowered) -> tuple[dict[int, int], int]:
             storage = lowered.storages[index]
             if storage.kind != "temporary" or index in offsets:
                 continue
-            size = -(-max(storage.nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
+            size = _room(storage)
             fitting = [entry for entry in free if entry[0] >= size]
             if fitting:
                 entry = min(fitting)
@@ -48,8 +53,7 @@ def _arena(lowered: Lowered) -> tuple[dict[int, int], int]:
                 offsets[index] = end
                 end += size
         for index in [i for i, n in last.items() if n == number and i in offsets]:
-            size = -(-max(lowered.storages[index].nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
-            free.append((size, offsets[index]))
+            free.append((_room(lowered.storages[index]), offsets[index]))
     return offsets, end
 
 
@@ -64,10 +68,8 @@ class Program:
     Native stretches are program tables walked by one call; host steps run between them.
     """
 
-    def __init__(self, lowered: Lowered, into: bool = False) -> None:
-        self.lowered = lowered
-        self.into = into
-        self.keep: list[Any] = []
+    def __init__(self, lowered: Lowered) -> None:
+        self.lowered = lowered  # owns the constants
         self.offsets, self.arena_bytes = _arena(lowered)
         storages = lowered.storages
         self.inputs = sum(storage.kind == "input" for storage in storages)
@@ -111,27 +113,13 @@ class Program:
         storage = self.lowered.storages[index]
         offset = place.byte_offset
         if storage.kind == "constant":
-            self.keep.append(storage.tensor)
             return Slot.constant(storage.tensor.address + offset)
         if storage.kind == "temporary":
             return Slot.arena(self.offsets[index] + offset)
         return Slot.argument(self.argument[index], offset)
 
-    def _table(self, steps: Sequence[KernelStep]) -> Any:
-        slots: dict[Slot, int] = {}
-        linked = []
-        widest = 0
-        for step in steps:
-            numbers = []
-            for place in step.operands:
-                slot = self._slot(place)
-                numbers.append(slots.setdefault(slot, len(slots)))
-                widest = max(widest, place.layout.nbytes)
-            desc = np.array(step.desc, np.int64)
-            self.keep.append(desc)
-            address = int(desc.__array_interface__["data"][0])
-            linked.append(Step(kernels.load(step.unit), address, tuple(numbers)))
-        return NativeStretch(linked, list(slots), self.count, widest)
+    def _table(self, steps: Sequence[KernelStep]) -> NativeStretch:
+        return linked([(step, self._slot) for step in steps], self.count)
 
     def direct(self) -> tuple[int, int, list[int]] | None:
         """(kernel, desc, order of arguments) when one kernel over whole operands is all."""
@@ -231,13 +219,19 @@ class Program:
 class NativeStretch:
     """Kernels in order, as one table."""
 
-    def __init__(self, steps: list[Step], slots: list[Slot], arguments: int, widest: int) -> None:
+    def __init__(
+        self,
+        steps: list[Step],
+        slots: list[Slot],
+        arguments: int,
+        widest: int,
+        descriptions: Sequence[Array],
+    ) -> None:
         self.steps = steps
         self.slots = slots
-        self.table = ProgramTable(steps, slots, arguments)
+        self.table = ProgramTable(steps, slots, arguments, keep=descriptions)
         self.released = widest >= _RELEASE_BYTES
         self.address = self.table.address
-        self.keep: list[Any] = []
 
     def run(self, arena: int, addresses: list[int]) -> None:
         """Run over these argument addresses."""
@@ -245,35 +239,47 @@ class NativeStretch:
         call(self.address, arena, *addresses)
 
 
+def linked(
+    steps: Sequence[tuple[KernelStep, Callable[[Place], Slot]]], arguments: int
+) -> NativeStretch:
+    """One table of kernels; each step comes with what says where its places lie."""
+    slots: dict[Slot, int] = {}
+    made = []
+    descriptions = []
+    widest = 0
+    for step, slot_of in steps:
+        numbers = []
+        for place in step.operands:
+            numbers.append(slots.setdefault(slot_of(place), len(slots)))
+            widest = max(widest, place.layout.nbytes)
+        desc = np.array(step.desc, np.int64)
+        descriptions.append(desc)
+        address = int(desc.__array_interface__["data"][0])
+        made.append(Step(kernels.load(step.unit), address, tuple(numbers)))
+    return NativeStretch(made, list(slots), arguments, widest, descriptions)
+
+
 def joined(parts: Sequence[Lowered], width: int, scalars: int) -> NativeStretch:
     """One table of the single kernels of several updates.
 
     Part i's tensors are arguments ``i * width`` to ``(i + 1) * width - 1``; its scalars are the
-    last ``scalars`` arguments, shared by all.
+    last ``scalars`` arguments, shared by all. The caller keeps ``parts``, which own the constants.
     """
-    slots: dict[Slot, int] = {}
-    linked = []
-    keep: list[Any] = []
     first = width * len(parts)
-    widest = 0
+
+    def placing(part: int, lowered: Lowered) -> Callable[[Place], Slot]:
+        def slot_of(place: Place) -> Slot:
+            storage = lowered.storages[place.storage]
+            if storage.kind == "constant":
+                return Slot.constant(storage.tensor.address + place.byte_offset)
+            index = storage.index
+            at = part * width + index if index < width else first + index - width
+            return Slot.argument(at, place.byte_offset)
+
+        return slot_of
+
+    steps = []
     for part, lowered in enumerate(parts):
         (step,) = (step for step in lowered.steps if isinstance(step, KernelStep))
-        numbers = []
-        for place in step.operands:
-            storage = lowered.storages[place.storage]
-            widest = max(widest, place.layout.nbytes)
-            if storage.kind == "constant":
-                keep.append(storage.tensor)
-                slot = Slot.constant(storage.tensor.address + place.byte_offset)
-            else:
-                index = storage.index
-                at = part * width + index if index < width else first + index - width
-                slot = Slot.argument(at, place.byte_offset)
-            numbers.append(slots.setdefault(slot, len(slots)))
-        desc = np.array(step.desc, np.int64)
-        keep.append(desc)
-        address = int(desc.__array_interface__["data"][0])
-        linked.append(Step(kernels.load(step.unit), address, tuple(numbers)))
-    stretch = NativeStretch(linked, list(slots), first + scalars, widest)
-    stretch.keep = keep
-    return stretch
+        steps.append((step, placing(part, lowered)))
+    return linked(steps, first + scalars)

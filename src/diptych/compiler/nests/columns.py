@@ -24,7 +24,6 @@ from diptych.loops.nest import Access, ColumnNest, Reduce
 TASKS, PANEL, PANELS, SPLIT, SPLITS, INNER, REDUCED, OUTER, RANK = range(9)
 ROW_BLOCK = 256  # rows after which running sums are set aside, for accuracy
 AHEAD = 8  # rows by which the prefetch runs ahead
-SLOT = 8  # bytes of one value of a partial state
 
 
 class ColumnKernel:

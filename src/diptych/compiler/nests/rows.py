@@ -20,7 +20,6 @@ from diptych.loops.nest import Access, RowNest, Stage
 
 # Places in the descriptor.
 TASKS, ROWS_PER_TASK, CHUNK, CHUNKS, INNER, ROWS, STREAM, RANK = range(8)
-SLOT = 8  # bytes of a row value, or of half a partial state, in memory
 
 
 class RowKernel:
