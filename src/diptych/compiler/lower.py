@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from diptych.compiler.contraction.plan import Strided, plan
-from diptych.compiler.contraction.spec import Contraction
-from diptych.compiler.epilogues import ExpressionStage, operand_of
-from diptych.compiler.expressions import applied, compilable
+from diptych.compiler.expressions import compilable
+from diptych.compiler.families import lower_family
 from diptych.compiler.fuse import Builder, Built, Root
 from diptych.compiler.lazy import (
     Apply,
@@ -26,18 +24,16 @@ from diptych.compiler.lazy import (
     move,
 )
 from diptych.compiler.nests.emit import supported, unit
+from diptych.compiler.products import emit_product, products
 from diptych.compiler.spaces import Space, kept_map, remap, space_of, uses
 from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
 from diptych.compiler.target import Target
-from diptych.core import dtypes
-from diptych.core.dtypes import DType, float32, float64, int64
-from diptych.core.layout import Layout, Shape, broadcast_strides, row_major
-from diptych.core.operation import Primitive, lookup
+from diptych.compiler.writes import WRITERS, parts
+from diptych.core.dtypes import DType, int64
+from diptych.core.layout import Layout, Shape, row_major
 from diptych.core.tensor import Tensor, copy_array
 from diptych.errors import GraphError
 from diptych.graph.graph import Graph, Node
-from diptych.loops import expression
-from diptych.loops.expression import Expression, Load
 from diptych.loops.layout import descriptor
 from diptych.ops.movement import BROADCAST
 from diptych.ops.select import CAST
@@ -128,12 +124,17 @@ class Lowering:
         """Record what a node's results are, storing as little as possible."""
         family = node.op.family
         method = getattr(self, f"lower_{family}", None)
-        made = method(node) if method is not None else None
+        made: tuple[Lazy, ...] | None
+        if method is not None:
+            single = method(node)
+            made = None if single is None else (single,)
+        else:
+            made = lower_family(self, node)
         if made is None:
             self.host(node)
             return
-        self.alive.append(made)
-        self.values[node.results[0]] = made
+        self.alive.extend(made)
+        self.values.update(zip(node.results, made, strict=True))
 
     def operands(self, node: Node) -> list[Lazy]:
         return [self.resolve(self.values[value]) for value in node.operands]
@@ -160,9 +161,9 @@ class Lowering:
         return Apply(node.op, node.params, tuple(aligned), dtype, shape)
 
     def lower_movement(self, node: Node) -> Lazy | None:
-        writer = getattr(self, f"write_{node.op.name}", None)
+        writer = WRITERS.get(node.op.name)
         if writer is not None:
-            return writer(node)
+            return writer(self, node)
         if node.op.view is None:
             return None
         source = self.operands(node)[0]
@@ -196,7 +197,7 @@ class Lowering:
             return None
         if not axes:
             return Apply(CAST, (dtype,), (source,), dtype, source.shape)
-        if _products(source, self.resolve):
+        if products(source, self.resolve):
             source = self.store(source)
         return Reduced(node.op.name, source, tuple(axes), computing, dtype, self.shape(node))
 
@@ -231,57 +232,7 @@ class Lowering:
             return self.store(product)
         return product
 
-    # ---- movement that writes: into parts of a fresh place
-
-    def write_concatenate(self, node: Node) -> Lazy:
-        axis = node.params[0]
-        target = self.fresh(self.dtype(node), self.shape(node))
-        position = 0
-        for source in self.operands(node):
-            extent = source.shape[axis]
-            if source.dtype.is_complex or target.dtype.is_complex:
-                source = self.host_cast(source, target.dtype)
-            self.write(source, _narrowed(target, axis, position, extent))
-            position += extent
-        return Stored(target)
-
-    def write_unslice(self, node: Node) -> Lazy:
-        shape, limits = node.params
-        target = self.fresh(self.dtype(node), shape)
-        self.write(Number(0, target.dtype, shape), target)
-        self.write(self.operands(node)[0], _sliced(target, limits))
-        return Stored(target)
-
-    def write_put_slice(self, node: Node) -> Lazy:
-        whole, part = self.operands(node)
-        target = self.fresh(self.dtype(node), self.shape(node))
-        self.write_anew(whole, target)
-        self.write(self.cast(part, target.dtype), _sliced(target, node.params[0]))
-        return Stored(target)
-
-    def write_pad(self, node: Node) -> Lazy:
-        source, value = self.operands(node)
-        target = self.fresh(self.dtype(node), self.shape(node))
-        filled = remap(value, (None,) * len(target.shape), target.shape, self.resolve, {})
-        self.write(filled, target)
-        widths = node.params[0]
-        limits = tuple((b, b + n, 1) for (b, _), n in zip(widths, source.shape, strict=True))
-        self.write(source, _sliced(target, limits))
-        return Stored(target)
-
-    def write_undiagonal(self, node: Node) -> Lazy:
-        shape, *params = node.params
-        target = self.fresh(self.dtype(node), shape)
-        self.write(Number(0, target.dtype, shape), target)
-        self.write(self.operands(node)[0], _viewed(target, "diagonal", tuple(params)))
-        return Stored(target)
-
-    def write_put_strided(self, node: Node) -> Lazy:
-        whole, part = self.operands(node)
-        target = self.fresh(self.dtype(node), self.shape(node))
-        self.write_anew(whole, target)
-        self.write(self.cast(part, target.dtype), _viewed(target, "as_strided", node.params))
-        return Stored(target)
+    # ---- storing
 
     def cast(self, lazy: Lazy, dtype: DType) -> Lazy:
         if lazy.dtype is dtype:
@@ -296,8 +247,6 @@ class Lowering:
         node = Node(CAST, (), (dtype,), (), "")
         self.result.steps.append(HostStep(node, (stored,), (made,)))
         return Stored(made)
-
-    # ---- storing
 
     def output(self, lazy: Lazy, index: int) -> Place:
         """Where an output lies: an operand's own memory when it is one, else fresh memory."""
@@ -350,8 +299,8 @@ class Lowering:
             if not isinstance(lazy, Number):
                 stored = self.store(lazy)
                 assert stored.dtype is place.dtype, "the host converts complex values"
-                lazy = Stored(_parts(stored.place))
-            place = _parts(place)
+                lazy = Stored(parts(stored.place))
+            place = parts(place)
             if isinstance(lazy, Number):
                 assert lazy.value == 0, "other complex numbers are stored"
                 lazy = Number(0, place.dtype, place.shape)
@@ -443,10 +392,10 @@ class Lowering:
     def emit(self, wanted: list[tuple[Lazy, Place]], join: bool) -> None:
         """Add the steps that compute a value into its place, with ``join`` its partners too."""
         lazy, place = wanted[0]
-        if self.emit_product(lazy, place):
+        if emit_product(self, lazy, place):
             self.remember(lazy, Stored(place))
             return
-        self.store_products(lazy)
+        self.storeproducts(lazy)
         space, kept = self.settle(lazy, columns_too=False)
         group = [(lazy, place)]
         if join:
@@ -472,7 +421,7 @@ class Lowering:
             other = self.resolve(other)
             if id(other) in taken or isinstance(other, (Stored, Moved, Product, Number, Position)):
                 continue
-            if len(found) + 1 >= _GROUP_OUTPUTS or _products(other, self.resolve):
+            if len(found) + 1 >= _GROUP_OUTPUTS or products(other, self.resolve):
                 continue
             if self.joins(other, lazy, space):
                 taken.add(id(other))
@@ -568,97 +517,11 @@ class Lowering:
 
     # ---- products
 
-    def store_products(self, lazy: Lazy) -> None:
+    def storeproducts(self, lazy: Lazy) -> None:
         """Store the products under a value whose nest is not an epilogue."""
-        for product in _products(lazy, self.resolve):
+        for product in products(lazy, self.resolve):
             if product is not lazy:
                 self.store(product)
-
-    def emit_product(self, lazy: Lazy, place: Place) -> bool:
-        """Compute a product with the tree on top as its epilogue; False when it is none."""
-        products = _products(lazy, self.resolve)
-        if len(products) != 1 or uses(lazy, self.resolve):
-            return False
-        product = products[0]
-        if product is lazy:
-            self.add_product(product, place, (), [])
-            return True
-        wide = (float32, float64)
-        if (
-            lazy.shape != product.shape
-            or place.dtype not in wide
-            or product.dtype is not place.dtype
-        ):
-            return False
-        stage = self.epilogue(lazy, product)
-        if stage is None:
-            return False
-        value, places = stage
-        operands = []
-        strides = []
-        for where in places:
-            found = operand_of(where, place.dtype.itemsize)
-            if found is None:
-                return False
-            operands.append(found[0])
-            strides.append(found[1])
-        made = ExpressionStage(value, tuple(operands), self.target)
-        self.add_product(product, place, (made,), list(zip(places, strides, strict=True)))
-        return True
-
-    def epilogue(self, lazy: Lazy, product: Product) -> tuple[Expression, list[Place]] | None:
-        """The tree above a product as an expression of the accumulator and of other operands."""
-        places: list[Place] = []
-        memo: dict[int, Expression | None] = {}
-
-        def visit(value: Lazy) -> Expression | None:
-            value = self.resolve(value)
-            if id(value) not in memo:
-                memo[id(value)] = build(value)
-            return memo[id(value)]
-
-        def build(value: Lazy) -> Expression | None:
-            if value is product:
-                return Load(0, product.dtype)
-            if isinstance(value, Stored):
-                if value.place not in places:
-                    places.append(value.place)
-                return Load(1 + places.index(value.place), value.dtype)
-            if isinstance(value, Number):
-                return expression.Constant(value.value, value.dtype)
-            if isinstance(value, Apply):
-                args = [visit(arg) for arg in value.args]
-                known = [arg for arg in args if arg is not None]
-                if len(known) < len(args):
-                    return None
-                return applied(value.op, value.params[0], known, value.dtype)
-            return None
-
-        made = visit(lazy)
-        return None if made is None else (made, places)
-
-    def add_product(
-        self,
-        product: Product,
-        place: Place,
-        stages: tuple[Any, ...],
-        extra: list[tuple[Place, Strided]],
-    ) -> None:
-        a, b, shape = product.a, product.b, product.shape
-        batch = shape[:-2]
-
-        def strided(x: Place) -> Strided:
-            lead = broadcast_strides(x.shape[:-2], x.strides[:-2], batch)
-            return Strided(x.strides[-2], x.strides[-1], lead)
-
-        contraction = Contraction(a.dtype, b.dtype, place.dtype, stages)
-        made, numbers = plan(
-            contraction, shape[-2], shape[-1], a.shape[-1], strided(a), strided(b), strided(place),
-            [s for _, s in extra], batch, target=self.target,
-        )  # fmt: skip
-        self.result.steps.append(
-            KernelStep(made, tuple(numbers), (a, b, *(p for p, _ in extra), place))
-        )
 
     # ---- host
 
@@ -702,49 +565,6 @@ def inner_of(base: Lazy) -> Lazy:
     """What a reduction reduces, or the index of a pick."""
     assert isinstance(base, (Reduced, Pick)), "only these have a space"
     return base.arg if isinstance(base, Reduced) else base.index
-
-
-def _products(root: Lazy, resolve: Any) -> list[Product]:
-    """The products in the elementwise tree at ``root`` (seen through moves)."""
-    found: list[Product] = []
-    seen: set[int] = set()
-    stack = [resolve(root)]
-    while stack:
-        value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, Product):
-            found.append(value)
-        elif isinstance(value, (Apply, Moved)):
-            stack.extend(resolve(child) for child in value.children())
-    return found
-
-
-def _viewed(place: Place, name: str, params: Any) -> Place:
-    op = lookup(name)
-    assert isinstance(op, Primitive) and op.view is not None, f"{name} is a movement"
-    viewed = op.view(place.layout, params)
-    assert viewed is not None, "a fresh place can be viewed"
-    strided, offset = viewed
-    return Place(place.storage, place.offset + offset, place.dtype, strided.shape, strided.strides)
-
-
-def _parts(place: Place) -> Place:
-    """A complex place as a real one with a last axis for the real and imaginary parts."""
-    strides = (*[2 * stride for stride in place.strides], 1)
-    real = dtypes.real_of(place.dtype)
-    return Place(place.storage, 2 * place.offset, real, (*place.shape, 2), strides)
-
-
-def _sliced(place: Place, limits: Any) -> Place:
-    return _viewed(place, "slice", (limits,))
-
-
-def _narrowed(place: Place, axis: int, start: int, length: int) -> Place:
-    limits = [(0, extent, 1) for extent in place.shape]
-    limits[axis] = (start, start + length, 1)
-    return _sliced(place, tuple(limits))
 
 
 def lower(graph: Graph, target: Target, out: Layout | None = None) -> Lowered:
