@@ -150,10 +150,15 @@ class Program:
 
     def run_into(self, target: Tensor, operands: Sequence[Tensor]) -> None:
         """Run with the first output written over ``target``."""
-        buffers: list[Any] = [PooledBuffer(nbytes) for nbytes in self.sizes[1:]]
+        place = self.outputs[0][0]  # among the fresh storages: others may have been made before it
+        buffers: list[Any] = [
+            target.buffer if position == place else PooledBuffer(nbytes)
+            for position, nbytes in enumerate(self.sizes)
+        ]
         addresses = [x.address for x in operands]
-        addresses += [target.address, *(buffer.address for buffer in buffers)]
-        self.execute(addresses, operands, [target.buffer, *buffers], target.address)
+        addresses += [buffer.address for buffer in buffers]
+        addresses[len(operands) + place] = target.address
+        self.execute(addresses, operands, buffers, target.address)
 
     def execute(
         self,
@@ -207,7 +212,8 @@ class Program:
             position = self.argument[index] - self.inputs
             buffer = buffers[position]
             memory = buffer.memory
-            at = start - buffer.address if position == 0 and start else 0
+            into = start and position == self.outputs[0][0]
+            at = start - buffer.address if into else 0
         else:
             tensor = storage.tensor if storage.kind == "constant" else operands[storage.index]
             memory, at = tensor.buffer.memory, tensor.address - tensor.buffer.address
