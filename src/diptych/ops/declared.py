@@ -2,6 +2,7 @@
 
 from diptych.ops import activation as activation
 from diptych.ops import arithmetic as arithmetic
+from diptych.ops import channels as channels
 from diptych.ops import comparison as comparison
 from diptych.ops import contraction as contraction
 from diptych.ops import creation as creation
