@@ -3,83 +3,18 @@
     diptych run examples/digits_mlp.py            on diptych
     python examples/digits_mlp.py                 on PyTorch
 
-The digits are scikit-learn's: 1,797 scans of 8 x 8 pixels, inside its wheel; a fifth is held back.
-With ``--data mnist`` they are those of MNIST's test set: the first 9,000 to train, each also
-shifted by a pixel in the four directions, and the last 1,000 to be held back.
+``--data mnist`` takes MNIST's digits in place of scikit-learn's; see digits.py.
 """
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import importlib.util
-import json
-import os
-import sys
-import time
-from pathlib import Path
-
-import numpy as np
-import torch
+import digits
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
-WANTED = 0.96
-SHARED_MNIST = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 
 
-def scikit_learn_file() -> Path:
-    """The digits inside scikit-learn's wheel, found without importing it: that takes a second."""
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
-        sys.exit("the digits come with scikit-learn: pip install scikit-learn (or 'diptych[demo]')")
-    return Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
-
-
-def scikit_learn_digits(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels scaled to [0, 1], and labels."""
-    table = np.loadtxt(file, delimiter=",", dtype=np.float32)
-    return table[:, :-1] / 16, table[:, -1].astype(np.int64)
-
-
-def mnist_digits(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The 10,000 images of MNIST's test set, scaled to [0, 1], and labels."""
-    images, labels = folder / "t10k-images-idx3-ubyte.gz", folder / "t10k-labels-idx1-ubyte.gz"
-    if not images.exists():
-        sys.exit(f"no MNIST in {folder}: give its folder with --mnist, or set MNIST_DIR")
-    with gzip.open(images) as file:
-        pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28 * 28)
-    with gzip.open(labels) as file:
-        classes = np.frombuffer(file.read(), np.uint8, offset=8)
-    return pixels.astype(np.float32) / 255, classes.astype(np.int64)
-
-
-def shifted(pixels: np.ndarray, side: int) -> np.ndarray:
-    """The images, then each moved down, up, right and left by a pixel."""
-    square = pixels.reshape(-1, side, side)
-    moved = [np.roll(square, step, axis) for axis in (1, 2) for step in (1, -1)]
-    return np.concatenate([square, *moved]).reshape(-1, side * side)
-
-
-def load(options: argparse.Namespace) -> tuple[TensorDataset, TensorDataset]:
-    """The training set and the held-back one."""
-    if options.data == "mnist":
-        pixels, classes = mnist_digits(options.mnist)
-        order, held_back = torch.arange(len(classes)), 1000
-    else:
-        pixels, classes = scikit_learn_digits(options.digits or scikit_learn_file())
-        order, held_back = torch.randperm(len(classes)), len(classes) // 5
-    images, labels = torch.from_numpy(pixels)[order], torch.from_numpy(classes)[order]
-    test = TensorDataset(images[-held_back:], labels[-held_back:])
-    images, labels = images[:-held_back], labels[:-held_back]
-    if options.data == "mnist":
-        images, labels = torch.from_numpy(shifted(images.numpy(), 28)), labels.repeat(5)
-    return TensorDataset(images, labels), test
-
-
-def network(inputs: int) -> nn.Sequential:
+def network(side: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(inputs, 256),
+        nn.Linear(side * side, 256),
         nn.ReLU(),
         nn.Dropout(0.2),
         nn.Linear(256, 128),
@@ -89,109 +24,6 @@ def network(inputs: int) -> nn.Sequential:
     )
 
 
-def progress(total: int):
-    """A progress bar where somebody watches; None elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm(total=total, unit="step")
-
-
-def train(model: nn.Module, data: TensorDataset, options: argparse.Namespace) -> list[float]:
-    """Trains in place and gives the loss of every step."""
-    loader = DataLoader(data, batch_size=options.batch, shuffle=True)
-    loss_of = nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    bar = progress(min(options.epochs * len(loader), options.steps or sys.maxsize))
-    losses: list[float] = []
-    model.train()
-    for epoch in range(options.epochs):
-        for images, labels in loader:
-            optimizer.zero_grad()
-            loss = loss_of(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            if bar is not None:
-                bar.set_postfix(epoch=epoch + 1, loss=f"{losses[-1]:.3f}", refresh=False)
-                bar.update()
-            if len(losses) == options.steps:
-                return losses
-    if bar is not None:
-        bar.close()
-    return losses
-
-
-def accuracy(model: nn.Module, data: TensorDataset) -> float:
-    images, labels = data.tensors
-    model.eval()
-    with torch.no_grad():
-        return (model(images).argmax(dim=1) == labels).float().mean().item()
-
-
-def plot(losses: list[float], reached: float, file: str) -> None:
-    import matplotlib  # after training: it takes longer to import than to train
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    window = min(len(losses), 45)
-    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    axes.plot(losses, color="0.8", label="each step")
-    axes.plot(np.arange(len(smooth)) + window / 2, smooth, label=f"mean of {window} steps")
-    axes.set(xlabel="step", ylabel="cross entropy", yscale="log")
-    axes.set_title(f"{reached:.1%} of the held-back digits read rightly")
-    axes.legend()
-    Path(file).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=120)
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", choices=["digits", "mnist"], default="digits")
-    parser.add_argument("--digits", type=Path, metavar="FILE", help="scikit-learn's digits.csv.gz")
-    parser.add_argument(
-        "--mnist", type=Path, default=Path(os.environ.get("MNIST_DIR", SHARED_MNIST)), metavar="DIR"
-    )
-    parser.add_argument("--epochs", type=int, help="default: 30, of MNIST 6")
-    parser.add_argument("--batch", type=int, help="default: 32, of MNIST 64")
-    parser.add_argument("--steps", type=int, help="stop after this many steps; no picture")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--losses", metavar="FILE", help="write the first 100 losses there, as JSON"
-    )
-    parser.add_argument("--plot", metavar="FILE", default="digits_mlp.png")
-    options = parser.parse_args()
-    options.epochs = options.epochs or (6 if options.data == "mnist" else 30)
-    options.batch = options.batch or (64 if options.data == "mnist" else 32)
-    return options
-
-
-def main() -> None:
-    options = arguments()
-    torch.manual_seed(options.seed)
-    training, held_back = load(options)
-    model = network(training.tensors[0].shape[1])
-    start = time.perf_counter()
-    losses = train(model, training, options)
-    seconds = time.perf_counter() - start
-    print(f"{len(losses)} steps in {seconds:.2f} s, last loss {losses[-1]:.4f}")
-    if options.losses:
-        Path(options.losses).write_text(json.dumps(losses[:100]))
-    if options.steps:
-        return
-    reached = accuracy(model, held_back)
-    print(f"accuracy on the {len(held_back)} digits held back: {reached:.2%}")
-    if options.plot:
-        plot(losses, reached, options.plot)
-        print(f"loss curve: {options.plot}")
-    if reached <= WANTED:
-        sys.exit(f"expected more than {WANTED:.0%}")
-
-
 if __name__ == "__main__":
-    main()
+    options = digits.arguments(__doc__, "digits_mlp", {"digits": 30, "mnist": 6})
+    digits.run(network, options, wanted=0.96)

@@ -1,4 +1,4 @@
-"""The demo's first 100 losses against real PyTorch's, from one seed, dropout and shuffling on."""
+"""The demos' first 100 losses against real PyTorch's, from one seed, dropout and shuffling on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from diptych import config
 
 ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "examples" / "digits_mlp.py"
+EXAMPLES = ROOT / "examples"
+SHARED = ROOT.parent / "shared" / "data"
 TOLERANCE = 1e-4  # relative
 
 pytestmark = [pytest.mark.oracle, pytest.mark.slow]
@@ -29,17 +30,10 @@ def oracle() -> str:
     pytest.skip("no real PyTorch: DIPTYCH_ORACLE names no Python, and this one has none")
 
 
-def losses(command: list[str], data: str, file: Path) -> list[float]:
-    if data == "mnist":
-        source: list[str] = []
-    else:
-        spec = importlib.util.find_spec("sklearn")
-        if spec is None or not spec.submodule_search_locations:
-            pytest.skip("no scikit-learn, whose digits the demo reads (extra `demo`)")
-        folder = spec.submodule_search_locations[0]
-        source = ["--digits", os.path.join(folder, "datasets", "data", "digits.csv.gz")]
+def run(command: list[str], file: Path) -> list[float]:
+    """The losses that a program writes to ``file``."""
     subprocess.run(
-        [*command, str(DEMO), "--data", data, "--steps", "100", "--losses", str(file), *source],
+        [*command, "--losses", str(file)],
         check=True,
         timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
@@ -48,12 +42,42 @@ def losses(command: list[str], data: str, file: Path) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize("data", ["digits", "mnist"])
-def test_first_hundred_losses(data: str, tmp_path: Path) -> None:
-    if data == "mnist" and not (ROOT.parent / "shared" / "data" / "mnist").is_dir():
-        pytest.skip("no ../shared/data/mnist beside this tree")
-    expected = losses([oracle()], data, tmp_path / "torch.json")
-    actual = losses([sys.executable, "-m", "diptych", "run"], data, tmp_path / "diptych.json")
+def digits_file() -> list[str]:
+    """The option that names scikit-learn's digits, which the oracle's Python may not have."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("no scikit-learn, whose digits the demo reads (extra `demo`)")
+    folder = spec.submodule_search_locations[0]
+    return ["--digits", os.path.join(folder, "datasets", "data", "digits.csv.gz")]
+
+
+def compare(program: str, options: list[str], folder: Path) -> None:
+    given = [str(EXAMPLES / program), "--steps", "100", *options]
+    expected = run([oracle(), *given], folder / "torch.json")
+    actual = run([sys.executable, "-m", "diptych", "run", *given], folder / "diptych.json")
     assert len(expected) == len(actual) == 100
     worst = max(abs(a - e) / abs(e) for a, e in zip(actual, expected, strict=True))
     assert worst < TOLERANCE, f"largest relative difference {worst:.2e}"
+
+
+@pytest.mark.parametrize("program", ["digits_mlp.py", "digits_cnn.py", "digits_lstm.py"])
+def test_digits(program: str, tmp_path: Path) -> None:
+    compare(program, digits_file(), tmp_path)
+
+
+@pytest.mark.parametrize("program", ["digits_mlp.py", "digits_cnn.py", "digits_lstm.py"])
+def test_mnist(program: str, tmp_path: Path) -> None:
+    if not (SHARED / "mnist").is_dir():
+        pytest.skip("no ../shared/data/mnist beside this tree")
+    compare(program, ["--data", "mnist"], tmp_path)
+
+
+def test_gpt(tmp_path: Path) -> None:
+    compare("gpt.py", ["--total", "600"], tmp_path)
+
+
+def test_gpt_on_shakespeare(tmp_path: Path) -> None:
+    files = sorted((SHARED / "tinyshakespeare").glob("*.txt"))
+    if not files:
+        pytest.skip("no ../shared/data/tinyshakespeare beside this tree")
+    compare("gpt.py", ["--total", "600", "--text", str(files[0])], tmp_path)
