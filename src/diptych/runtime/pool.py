@@ -7,11 +7,12 @@ by the calling thread and the depth of the call, whatever number it is given.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from diptych import config
@@ -109,3 +110,19 @@ def set_num_threads(count: int) -> None:
             expected=f"expected an integer from 1 to {MAX_THREADS}",
         )
     _set_threads(symbols(), count)
+
+
+@contextlib.contextmanager
+def stopped() -> Iterator[None]:
+    """No worker thread runs inside: what forks there leaves none behind.
+
+    They start again with the next kernel that wants them.
+    """
+    count = get_num_threads() if _addresses is not None else 1
+    if count > 1:
+        set_num_threads(1)
+    try:
+        yield
+    finally:
+        if count > 1:
+            set_num_threads(count)

@@ -116,8 +116,8 @@ def test_data_sets_join_split_and_stack() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(NotImplementedError, match="num_workers=2"):
-        DataLoader([1], num_workers=2)
+    with pytest.raises(ValueError, match="num_workers option should be non-negative"):
+        DataLoader([1], num_workers=-1)
     with pytest.raises(ValueError, match="mutually exclusive with shuffle"):
         DataLoader([1], sampler=RandomSampler([1]), shuffle=True)
     with pytest.raises(ValueError, match="positive integer"):

@@ -1,4 +1,4 @@
-"""torch.utils.data: data sets, samplers and the loader, in one process."""
+"""torch.utils.data: data sets, samplers and the loader with its worker processes."""
 
 from diptych.torch.utils.data import dataloader as dataloader
 from diptych.torch.utils.data import dataset as dataset
@@ -6,7 +6,6 @@ from diptych.torch.utils.data import sampler as sampler
 from diptych.torch.utils.data.collate import default_collate as default_collate
 from diptych.torch.utils.data.collate import default_convert as default_convert
 from diptych.torch.utils.data.dataloader import DataLoader as DataLoader
-from diptych.torch.utils.data.dataloader import get_worker_info as get_worker_info
 from diptych.torch.utils.data.dataset import ChainDataset as ChainDataset
 from diptych.torch.utils.data.dataset import ConcatDataset as ConcatDataset
 from diptych.torch.utils.data.dataset import Dataset as Dataset
@@ -21,3 +20,4 @@ from diptych.torch.utils.data.sampler import Sampler as Sampler
 from diptych.torch.utils.data.sampler import SequentialSampler as SequentialSampler
 from diptych.torch.utils.data.sampler import SubsetRandomSampler as SubsetRandomSampler
 from diptych.torch.utils.data.sampler import WeightedRandomSampler as WeightedRandomSampler
+from diptych.torch.utils.data.worker import get_worker_info as get_worker_info

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
 
+from diptych.core.layout import Layout, layout
 from diptych.core.tensor import from_array
 from diptych.ops.movement import concatenate, expand_axis
 from diptych.torch.creation import as_tensor, tensor
@@ -17,6 +18,12 @@ from diptych.torch.tensor import Tensor, face
 _FORMAT = (
     "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
 )
+
+
+class Placing:
+    """Where a stack is made: in a worker, in memory that it can send."""
+
+    empty: Callable[[Layout], Tensor] | None = None
 
 
 def stacked(batch: Sequence[Any]) -> Any:
@@ -29,7 +36,12 @@ def stacked(batch: Sequence[Any]) -> Any:
                 f"0 and {list(x.layout.shape)} at entry {index}"
             )
     if all(x.node is None and x.layout.dtype is first.dtype for x in batch):
-        return from_array(np.stack([x.array() for x in batch]), Tensor, first.dtype)
+        arrays = [x.array() for x in batch]
+        if Placing.empty is None:
+            return from_array(np.stack(arrays), Tensor, first.dtype)
+        made = Placing.empty(layout(first.dtype, (len(batch), *first.shape)))
+        np.stack(arrays, out=made.array())
+        return made
     return concatenate([expand_axis(face(x, "stack"), 0) for x in batch], 0)
 
 

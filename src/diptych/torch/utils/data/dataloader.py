@@ -1,8 +1,11 @@
-"""DataLoader: batches of a data set, in one process."""
+"""DataLoader: batches of a data set, made here or in worker processes."""
 
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import multiprocessing.context
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,19 +17,42 @@ from diptych.core.tensor import from_array
 from diptych.torch.tensor import Tensor
 from diptych.torch.utils.data.collate import default_collate, default_convert
 from diptych.torch.utils.data.dataset import IterableDataset, Subset, TensorDataset
+from diptych.torch.utils.data.processes import _MultiProcessingDataLoaderIter
 from diptych.torch.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
     SequentialSampler,
     drawn_seed,
 )
+from diptych.torch.utils.data.worker import Fetcher, Settings
+from diptych.torch.utils.data.worker import get_worker_info as get_worker_info
 
 _FIXED = ("batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers")
 
 
-def get_worker_info() -> None:
-    """None: there are no worker processes."""
-    return None
+def checked_context(context: Any, num_workers: int) -> Any:
+    """A multiprocessing context, or the name of one, as a context."""
+    if context is None:
+        return None
+    if not num_workers:
+        raise ValueError(
+            "multiprocessing_context can only be used with multi-process loading (num_workers > "
+            f"0), but got num_workers={num_workers}"
+        )
+    if isinstance(context, str):
+        valid = multiprocessing.get_all_start_methods()
+        if context not in valid:
+            raise ValueError(
+                "multiprocessing_context option should specify a valid start method in "
+                f"{valid!r}, but got multiprocessing_context={context!r}"
+            )
+        return multiprocessing.get_context(context)
+    if not isinstance(context, multiprocessing.context.BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string "
+            f"specifying the start method, but got multiprocessing_context={context}"
+        )
+    return context
 
 
 class _Infinite:
@@ -67,26 +93,19 @@ class DataLoader:
                 "num_workers option should be non-negative; use num_workers=0 to disable "
                 "multiprocessing."
             )
-        if num_workers > 0:
-            raise NotImplementedError(
-                f"torch.utils.data.DataLoader: num_workers={num_workers}: worker processes are not "
-                "supported yet; use num_workers=0"
-            )
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
-        if prefetch_factor is not None:
+        if num_workers == 0 and prefetch_factor is not None:
             raise ValueError(
                 "prefetch_factor option could only be specified in multiprocessing.let "
                 "num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to None."
             )
-        if persistent_workers:
+        if num_workers > 0 and prefetch_factor is None:
+            prefetch_factor = 2
+        elif prefetch_factor is not None and prefetch_factor < 0:
+            raise ValueError("prefetch_factor option should be non-negative")
+        if persistent_workers and num_workers == 0:
             raise ValueError("persistent_workers option needs num_workers > 0")
-        if pin_memory:
-            warnings.warn(
-                "'pin_memory' argument is set as true but no accelerator is found, then device "
-                "pinned memory won't be used.",
-                stacklevel=2,
-            )
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
@@ -94,7 +113,7 @@ class DataLoader:
         self.pin_memory_device = pin_memory_device
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
-        self.multiprocessing_context = multiprocessing_context
+        self.multiprocessing_context = checked_context(multiprocessing_context, num_workers)
         self.in_order = in_order
         self.streams = isinstance(dataset, IterableDataset)
         self._choose_order(batch_size, shuffle, sampler, batch_sampler, drop_last, generator)
@@ -104,6 +123,9 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.persistent_workers = persistent_workers
         self._initialized = True
+        self._IterableDataset_len_called: int | None = None
+        self._iterator: Any = None
+        self.check_worker_number_rationality()
 
     def _choose_order(
         self, batch_size: Any, shuffle: Any, sampler: Any, batch_sampler: Any, drop_last: bool,
@@ -167,43 +189,110 @@ class DataLoader:
     def __len__(self) -> int:
         if not self.streams:
             return len(self._index_sampler)
-        length = len(self.dataset)
+        length = self._IterableDataset_len_called = len(self.dataset)
         if self.batch_size is None:
             return length
         whole, rest = divmod(length, self.batch_size)
         return whole if self.drop_last or not rest else whole + 1
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Any:
+        if not self.persistent_workers:
+            return self._get_iterator()
+        if self._iterator is None or self._iterator._closed:
+            self._iterator = self._get_iterator()
+        else:
+            self._iterator._reset(self)
+        return self._iterator
+
+    def _get_iterator(self) -> Any:
+        if self.pin_memory:
+            warnings.warn(
+                "'pin_memory' argument is set as true but no accelerator is found, then device "
+                "pinned memory won't be used.",
+                stacklevel=2,
+            )
+        if self.num_workers == 0:
+            return _SingleProcessDataLoaderIter(self)
+        self.check_worker_number_rationality()
+        return _MultiProcessingDataLoaderIter(self)
+
+    def _check_length(self, yielded: int) -> None:
+        """Warn of a stream that gives more than its length, once that was asked for."""
+        length = self._IterableDataset_len_called
+        if not self.streams or length is None or yielded <= length:
+            return
+        text = (
+            f"Length of IterableDataset {self.dataset} was reported to be {length}(when accessing "
+            f"len(dataloader)), but {yielded} samples have been fetched. "
+        )
+        if self.num_workers:
+            text += (
+                "For multiprocessing data-loading, this could be caused by not properly "
+                "configuring the IterableDataset replica at each worker: each has the whole "
+                "stream unless it takes its share by torch.utils.data.get_worker_info()."
+            )
+        warnings.warn(text, stacklevel=4)
+
+    def check_worker_number_rationality(self) -> None:
+        """Warn where there are more workers than CPUs."""
+        try:
+            cpus = len(os.sched_getaffinity(0))
+        except AttributeError:
+            cpus = os.cpu_count() or 1
+        if self.num_workers > cpus:
+            warnings.warn(
+                f"This DataLoader will create {self.num_workers} worker processes in total. Our "
+                f"suggested max number of worker in current system is {cpus}, which is smaller "
+                "than what this DataLoader is going to create. Please be aware that excessive "
+                "worker creation might get DataLoader running slow or even freeze, lower the "
+                "worker number to avoid potential slowness/freeze if necessary.",
+                stacklevel=3,
+            )
+
+
+class _SingleProcessDataLoaderIter:
+    """Gives the batches that this process makes itself."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        if loader.timeout != 0:
+            raise AssertionError("_SingleProcessDataLoaderIter expects timeout=0")
+        self._loader = loader
         # PyTorch draws a seed for its workers whether or not there are any; so must we.
-        drawn_seed(self.generator)
-        if self.streams:
-            return self._stream_batches()
-        gather = gatherer(self)
-        if gather is not None:
-            return gather
-        return self._batches(iter(self._index_sampler))
+        self._base_seed = drawn_seed(loader.generator)
+        self._num_yielded = 0
+        self._batches = gatherer(loader) or self._fetched()
 
-    def _batches(self, indices: Iterator[Any]) -> Iterator[Any]:
-        dataset, collate = self.dataset, self.collate_fn
-        if not self._auto_collation:
-            for index in indices:
-                yield collate(dataset[index])
-            return
-        several = getattr(dataset, "__getitems__", None)
-        for batch in indices:
-            yield collate(several(batch) if several else [dataset[index] for index in batch])
+    def _fetched(self) -> Iterator[Any]:
+        loader = self._loader
+        settings = Settings(
+            loader.dataset, loader.streams, loader._auto_collation, loader.collate_fn,
+            loader.drop_last, self._base_seed, None, 0, 0,
+        )  # fmt: skip
+        fetcher = Fetcher(settings)
+        for index in loader._index_sampler:
+            try:
+                data = fetcher.fetch(index)
+            except StopIteration:
+                if loader.streams:
+                    return
+                raise
+            yield data
 
-    def _stream_batches(self) -> Iterator[Any]:
-        samples = iter(self.dataset)
-        if self.batch_size is None:
-            for sample in samples:
-                yield self.collate_fn(sample)
-            return
-        while True:
-            batch = list(itertools.islice(samples, self.batch_size))
-            if not batch or (self.drop_last and len(batch) < self.batch_size):
-                return
-            yield self.collate_fn(batch)
+    def __iter__(self) -> _SingleProcessDataLoaderIter:
+        return self
+
+    def __len__(self) -> int:
+        return len(self._loader._index_sampler)
+
+    def __next__(self) -> Any:
+        data = next(self._batches)
+        self._num_yielded += 1
+        if self._loader.streams:
+            self._loader._check_length(self._num_yielded)
+        return data
+
+    def __getstate__(self) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} cannot be pickled")
 
 
 # ---- batches of tensors, gathered whole
