@@ -18,7 +18,7 @@ from diptych.core import call
 from diptych.core.dtypes import FLOATS, DType, float32
 from diptych.core.operation import BadCall, Composite, NoBatching, Sample, Tolerance
 from diptych.core.tensor import Tensor
-from diptych.errors import DTypeError, ShapeError
+from diptych.errors import DTypeError, ShapeError, UnsupportedDTypeError
 from diptych.ops.arithmetic import add, div, mul, neg, rsqrt, square, sub
 from diptych.ops.families import draw
 from diptych.ops.movement import narrow, pad, reshape
@@ -38,7 +38,7 @@ def _wide(dtype: DType) -> DType:
 
 def _check_float(x: Tensor, op: str) -> None:
     if x.layout.dtype not in FLOATS:
-        raise DTypeError(f"\"{op}\" not implemented for '{x.layout.dtype}'", op=op)
+        raise UnsupportedDTypeError(f"\"{op}\" not implemented for '{x.layout.dtype}'", op=op)
 
 
 def _in_channels(x: Tensor, axis: int) -> Tensor:
@@ -97,17 +97,13 @@ def _affine(operands: Sequence[Any], given: str, dtype: DType) -> tuple[Any, Any
     return tuple([cast(found[k], dtype) if k in found else None for k in "wb"])  # type: ignore[return-value]
 
 
-def _pulled_affine(
-    ctx: Any, given: str, first: int, weight: Tensor | None, bias: Tensor | None
-) -> list[Any]:
+def _pulled_affine(ctx: Any, given: str, first: int, weight: Tensor, bias: Tensor) -> list[Any]:
     """The gradients of the affine operands in their order and dtypes."""
     found = {"w": weight, "b": bias}
-    made: list[Any] = []
-    for place, name in enumerate(given, first):
-        value = found[name]
-        assert value is not None, "both are computed"
-        made.append(cast(value, ctx.layout(place).dtype) if ctx.needs[place] else None)
-    return made
+    return [
+        cast(found[name], ctx.layout(place).dtype) if ctx.needs[place] else None
+        for place, name in enumerate(given, first)
+    ]
 
 
 # ---- batch norm, training: statistics of the batch

@@ -45,6 +45,10 @@ from diptych.torch.nn.functional.binary import binary_cross_entropy as binary_cr
 from diptych.torch.nn.functional.binary import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
 )
+from diptych.torch.nn.functional.channels import batch_norm as batch_norm
+from diptych.torch.nn.functional.channels import group_norm as group_norm
+from diptych.torch.nn.functional.channels import instance_norm as instance_norm
+from diptych.torch.nn.functional.channels import local_response_norm as local_response_norm
 from diptych.torch.nn.functional.classification import cross_entropy as cross_entropy
 from diptych.torch.nn.functional.classification import multi_margin_loss as multi_margin_loss
 from diptych.torch.nn.functional.classification import (
@@ -54,6 +58,13 @@ from diptych.torch.nn.functional.classification import (
     multilabel_soft_margin_loss as multilabel_soft_margin_loss,
 )
 from diptych.torch.nn.functional.classification import nll_loss as nll_loss
+from diptych.torch.nn.functional.convolution import conv1d as conv1d
+from diptych.torch.nn.functional.convolution import conv2d as conv2d
+from diptych.torch.nn.functional.convolution import conv3d as conv3d
+from diptych.torch.nn.functional.convolution import conv_tbc as conv_tbc
+from diptych.torch.nn.functional.convolution import conv_transpose1d as conv_transpose1d
+from diptych.torch.nn.functional.convolution import conv_transpose2d as conv_transpose2d
+from diptych.torch.nn.functional.convolution import conv_transpose3d as conv_transpose3d
 from diptych.torch.nn.functional.embeddings import embedding as embedding
 from diptych.torch.nn.functional.normalizations import layer_norm as layer_norm
 from diptych.torch.nn.functional.normalizations import normalize as normalize

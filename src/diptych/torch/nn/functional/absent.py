@@ -7,18 +7,14 @@ from typing import Any
 
 # reason -> names
 ABSENT: dict[str, tuple[str, ...]] = {
-    "convolutions come with a later issue": (
-        "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d",
-        "conv_transpose3d", "fold", "unfold",
+    "it comes with the convolutions": (
+        "fold", "unfold",
     ),
     "pooling comes with the convolutions": (
         "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
         "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d",
         "fractional_max_pool2d", "fractional_max_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d",
         "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
-    ),
-    "normalization over batches and groups comes with the convolutions": (
-        "batch_norm", "group_norm", "instance_norm", "local_response_norm",
     ),
     "image resampling comes with a later issue": (
         "affine_grid", "channel_shuffle", "grid_sample", "interpolate", "native_channel_shuffle",

@@ -31,12 +31,25 @@ from diptych.torch.nn.modules.activation import Softsign as Softsign
 from diptych.torch.nn.modules.activation import Tanh as Tanh
 from diptych.torch.nn.modules.activation import Tanhshrink as Tanhshrink
 from diptych.torch.nn.modules.activation import Threshold as Threshold
+from diptych.torch.nn.modules.batchnorm import BatchNorm1d as BatchNorm1d
+from diptych.torch.nn.modules.batchnorm import BatchNorm2d as BatchNorm2d
+from diptych.torch.nn.modules.batchnorm import BatchNorm3d as BatchNorm3d
+from diptych.torch.nn.modules.batchnorm import LazyBatchNorm1d as LazyBatchNorm1d
+from diptych.torch.nn.modules.batchnorm import LazyBatchNorm2d as LazyBatchNorm2d
+from diptych.torch.nn.modules.batchnorm import LazyBatchNorm3d as LazyBatchNorm3d
+from diptych.torch.nn.modules.batchnorm import SyncBatchNorm as SyncBatchNorm
 from diptych.torch.nn.modules.container import Container as Container
 from diptych.torch.nn.modules.container import ModuleDict as ModuleDict
 from diptych.torch.nn.modules.container import ModuleList as ModuleList
 from diptych.torch.nn.modules.container import ParameterDict as ParameterDict
 from diptych.torch.nn.modules.container import ParameterList as ParameterList
 from diptych.torch.nn.modules.container import Sequential as Sequential
+from diptych.torch.nn.modules.conv import Conv1d as Conv1d
+from diptych.torch.nn.modules.conv import Conv2d as Conv2d
+from diptych.torch.nn.modules.conv import Conv3d as Conv3d
+from diptych.torch.nn.modules.conv import ConvTranspose1d as ConvTranspose1d
+from diptych.torch.nn.modules.conv import ConvTranspose2d as ConvTranspose2d
+from diptych.torch.nn.modules.conv import ConvTranspose3d as ConvTranspose3d
 from diptych.torch.nn.modules.distance import CosineSimilarity as CosineSimilarity
 from diptych.torch.nn.modules.distance import PairwiseDistance as PairwiseDistance
 from diptych.torch.nn.modules.dropout import AlphaDropout as AlphaDropout
@@ -47,8 +60,15 @@ from diptych.torch.nn.modules.dropout import Dropout3d as Dropout3d
 from diptych.torch.nn.modules.dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from diptych.torch.nn.modules.flatten import Flatten as Flatten
 from diptych.torch.nn.modules.flatten import Unflatten as Unflatten
+from diptych.torch.nn.modules.instancenorm import InstanceNorm1d as InstanceNorm1d
+from diptych.torch.nn.modules.instancenorm import InstanceNorm2d as InstanceNorm2d
+from diptych.torch.nn.modules.instancenorm import InstanceNorm3d as InstanceNorm3d
+from diptych.torch.nn.modules.instancenorm import LazyInstanceNorm1d as LazyInstanceNorm1d
+from diptych.torch.nn.modules.instancenorm import LazyInstanceNorm2d as LazyInstanceNorm2d
+from diptych.torch.nn.modules.instancenorm import LazyInstanceNorm3d as LazyInstanceNorm3d
 from diptych.torch.nn.modules.linear import Bilinear as Bilinear
 from diptych.torch.nn.modules.linear import Identity as Identity
+from diptych.torch.nn.modules.linear import LazyLinear as LazyLinear
 from diptych.torch.nn.modules.linear import Linear as Linear
 from diptych.torch.nn.modules.loss import BCELoss as BCELoss
 from diptych.torch.nn.modules.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
@@ -74,8 +94,26 @@ from diptych.torch.nn.modules.loss import (
     TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss,
 )
 from diptych.torch.nn.modules.module import Module as Module
+from diptych.torch.nn.modules.normalization import CrossMapLRN2d as CrossMapLRN2d
+from diptych.torch.nn.modules.normalization import GroupNorm as GroupNorm
 from diptych.torch.nn.modules.normalization import LayerNorm as LayerNorm
+from diptych.torch.nn.modules.normalization import LocalResponseNorm as LocalResponseNorm
 from diptych.torch.nn.modules.normalization import RMSNorm as RMSNorm
+from diptych.torch.nn.modules.padding import CircularPad1d as CircularPad1d
+from diptych.torch.nn.modules.padding import CircularPad2d as CircularPad2d
+from diptych.torch.nn.modules.padding import CircularPad3d as CircularPad3d
+from diptych.torch.nn.modules.padding import ConstantPad1d as ConstantPad1d
+from diptych.torch.nn.modules.padding import ConstantPad2d as ConstantPad2d
+from diptych.torch.nn.modules.padding import ConstantPad3d as ConstantPad3d
+from diptych.torch.nn.modules.padding import ReflectionPad1d as ReflectionPad1d
+from diptych.torch.nn.modules.padding import ReflectionPad2d as ReflectionPad2d
+from diptych.torch.nn.modules.padding import ReflectionPad3d as ReflectionPad3d
+from diptych.torch.nn.modules.padding import ReplicationPad1d as ReplicationPad1d
+from diptych.torch.nn.modules.padding import ReplicationPad2d as ReplicationPad2d
+from diptych.torch.nn.modules.padding import ReplicationPad3d as ReplicationPad3d
+from diptych.torch.nn.modules.padding import ZeroPad1d as ZeroPad1d
+from diptych.torch.nn.modules.padding import ZeroPad2d as ZeroPad2d
+from diptych.torch.nn.modules.padding import ZeroPad3d as ZeroPad3d
 from diptych.torch.nn.modules.sparse import Embedding as Embedding
 
 globals().update(_CLASSES)

@@ -9,6 +9,7 @@ from diptych.core import tape
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.torch.device import device as Device
 from diptych.torch.dtypes import dtype as DType
+from diptych.torch.nn.parameter import is_lazy
 from diptych.torch.tensor import Tensor
 
 
@@ -24,6 +25,9 @@ def convert_tensors(module: Any, fn: Callable[[Any], Any]) -> None:
     with tape.recording(False):
         for param in module._parameters.values():
             if param is None:
+                continue
+            if is_lazy(param):
+                fn(param)
                 continue
             become(param, fn(param.detach()))
             if param.grad is not None:

@@ -9,8 +9,9 @@ from diptych.ops import contraction
 from diptych.torch.creation import empty
 from diptych.torch.nn import functional as F
 from diptych.torch.nn import init
+from diptych.torch.nn.modules.lazy import LazyModuleMixin
 from diptych.torch.nn.modules.module import Module
-from diptych.torch.nn.parameter import Parameter
+from diptych.torch.nn.parameter import Parameter, UninitializedParameter
 from diptych.torch.tensor import Tensor, face
 
 
@@ -31,6 +32,7 @@ class Linear(Module):
     in_features: int
     out_features: int
     weight: Any
+    bias: Any
 
     def __init__(
         self,
@@ -117,3 +119,31 @@ class Bilinear(Module):
             f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
             f"out_features={self.out_features}, bias={self.bias is not None}"
         )
+
+
+class LazyLinear(LazyModuleMixin, Linear):
+    """Linear whose number of inputs is that of its first input's last axis."""
+
+    cls_to_become = Linear
+
+    def __init__(
+        self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__(0, 0, False, device, dtype)
+        self.out_features = out_features
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self) -> None:
+        if not self.has_uninitialized_params() and self.in_features != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self, input: Any) -> None:
+        if not self.has_uninitialized_params():
+            return
+        self.in_features = input.shape[-1]
+        self.weight.materialize((self.out_features, self.in_features))
+        if self.bias is not None:
+            self.bias.materialize((self.out_features,))
+        self.reset_parameters()
