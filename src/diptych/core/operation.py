@@ -90,7 +90,7 @@ class Operation:
     ``params`` names the static parameters in order; ``saves`` says what the gradient rule reads:
     operand positions as digits, ``+`` after one for all later too, ``o`` for the outputs, ``*``
     for all operands; as a tuple, what it
-    reads for each operand's gradient. ``plans`` belongs to the evaluator.
+    reads for each operand's gradient (the last ones may be left out of a call). ``plans`` belongs to the evaluator.
     """
 
     __slots__ = (
@@ -143,7 +143,7 @@ class Operation:
         if found is None:
             parts = self.saves
             if isinstance(parts, tuple):
-                letters = "".join(part for part, need in zip(parts, needs, strict=True) if need)
+                letters = "".join(part for part, need in zip(parts, needs, strict=False) if need)
             else:
                 letters = parts
             first = 0 if "*" in letters else len(needs)

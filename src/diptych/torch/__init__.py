@@ -70,6 +70,7 @@ SUBMODULES = frozenset(
 # name -> the submodule that has it
 ELSEWHERE = {
     "save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp",
+    "convolution": "nn.functional.convolution",
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
 }  # fmt: skip
 

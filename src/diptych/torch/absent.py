@@ -23,7 +23,7 @@ FUNCTIONS = frozenset(
     (
         "affine_grid_generator alpha_dropout_ as_strided_ as_strided_scatter bartlett_window "
         "binomial cholesky_inverse cholesky_solve choose_qparams_optimized clip_ compile cond "
-        "constant_pad_nd convolution cumulative_trapezoid dequantize dropout_ dsmm eig "
+        "constant_pad_nd cumulative_trapezoid dequantize dropout_ dsmm eig "
         "embedding_renorm_ empty_permuted empty_quantized feature_alpha_dropout_ "
         "feature_dropout feature_dropout_ frobenius_norm from_file "
         "fused_moving_avg_obs_fake_quant geqrf get_deterministic_debug_mode get_device "

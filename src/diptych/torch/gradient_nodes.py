@@ -12,7 +12,8 @@ _NAMES = {
     "cast": "ToCopy", "floordiv": "FloorDivide", "truncdiv": "Div", "square": "Pow",
     "matmul": "Mm", "dot": "Mm", "broadcast": "Expand", "reshape": "View", "transpose": "Permute",
     "concatenate": "Cat", "slice": "Slice", "assign": "Copy", "select": "Select", "abs": "Abs",
-    "put_strided": "CopySlices", "as_strided": "AsStrided", "max": "Amax", "min": "Amin",
+    "put_strided": "CopySlices", "as_strided": "AsStrided", "convolution_input": "Convolution",
+    "max": "Amax", "min": "Amin",
 }  # fmt: skip
 _INDEXED = {"sum_axes": "SumBackward1"}
 
