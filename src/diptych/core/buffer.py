@@ -109,6 +109,13 @@ def install(allocator: Allocator) -> None:
     installed = allocator
 
 
+def of_contiguous(array: np.ndarray[Any, Any]) -> Buffer:
+    """A buffer over the memory of a row-major array that has elements, without a copy."""
+    address, read_only = array.__array_interface__["data"]
+    memory = (array if array.ndim == 1 else array.reshape(-1)).view(np.uint8)
+    return Buffer(address, array.nbytes, memory, writable=not read_only)
+
+
 def of_array(array: np.ndarray[Any, Any]) -> Buffer:
     """A buffer over the memory that ``array`` spans, without a copy, from its lowest byte."""
     interface = array.__array_interface__

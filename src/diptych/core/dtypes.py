@@ -77,7 +77,7 @@ REAL = INTEGERS + FLOATS
 NUMERIC = REAL + COMPLEX
 
 _BY_NAME = {d.name: d for d in ALL}
-_BY_NUMPY = {d.numpy: d for d in ALL if d.exact}
+BY_NUMPY = {d.numpy: d for d in ALL if d.exact}
 
 
 def dtype(name: str) -> DType:
@@ -87,7 +87,7 @@ def dtype(name: str) -> DType:
 
 def from_numpy(numpy_dtype: Any) -> DType:
     """The dtype that NumPy's dtype stores; TypeError where we have none (strings, objects)."""
-    found = _BY_NUMPY.get(np.dtype(numpy_dtype).newbyteorder("="))
+    found = BY_NUMPY.get(np.dtype(numpy_dtype).newbyteorder("="))
     if found is None:
         raise TypeError(
             f"NumPy dtype {np.dtype(numpy_dtype)} has no tensor dtype; "

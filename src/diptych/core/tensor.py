@@ -155,6 +155,12 @@ def from_array(array: Array, cls: type[T], dtype: DType | None = None) -> T:
     ``dtype`` is needed only for bfloat16 bits held in uint16. Raises DTypeError for a dtype we do
     not have or a foreign byte order, ArgumentError for strides that are not whole elements.
     """
+    flags = array.flags
+    if flags.c_contiguous and flags.aligned and array.size:
+        known = dtype or dtypes.BY_NUMPY.get(array.dtype)
+        if known is not None and array.dtype.isnative:
+            held = buffers.of_contiguous(array)
+            return wrap(cls, layout(known, array.shape), held, held.address)
     if dtype is None:
         dtype = dtypes.from_numpy(array.dtype)
         if not array.dtype.isnative:

@@ -10,7 +10,7 @@ import numpy as np
 
 from diptych.core import dtypes as engine
 from diptych.core import tape
-from diptych.core.dtypes import DType
+from diptych.core.dtypes import BY_NUMPY, DType
 from diptych.core.layout import check_shape
 from diptych.core.layout import layout as layout_of
 from diptych.core.tensor import Tensor as CoreTensor
@@ -257,8 +257,9 @@ def from_numpy(array: Any) -> Tensor:
     """A tensor on the array's own memory."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    _dtype_of_array(array)
-    if any(stride < 0 for stride in array.strides):
+    if not array.flags.c_contiguous or array.dtype not in BY_NUMPY:
+        _dtype_of_array(array)
+    if min(array.strides, default=0) < 0:
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
             "strides are not currently supported. (You can probably work around this by making a "

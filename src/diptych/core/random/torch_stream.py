@@ -66,6 +66,8 @@ def uniform(
 ) -> Array:
     """Uniform on [low, high): ``Tensor.uniform_``."""
     count = element_count("uniform", shape)
+    if dtype is dtypes.float32 and low == 0.0 and high == 1.0:  # nothing to round, no end to meet
+        return _unit24(generator, count).reshape(shape)
     require_float("uniform", dtype)
     compute = np.float64 if dtype is dtypes.float64 else np.float32
     with np.errstate(over="ignore", invalid="ignore"):

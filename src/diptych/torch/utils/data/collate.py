@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
 
 from diptych.core.layout import Layout, layout
-from diptych.core.tensor import from_array
+from diptych.core.tensor import empty
 from diptych.ops.movement import concatenate, expand_axis
 from diptych.torch.creation import as_tensor, tensor
 from diptych.torch.dtypes import NAMED
@@ -29,20 +30,29 @@ class Placing:
 def stacked(batch: Sequence[Any]) -> Any:
     """Tensors of one shape as the rows of one tensor."""
     first = batch[0].layout
+    alike = True
     for index, x in enumerate(batch):
-        if x.layout.shape != first.shape:
+        place = x.layout
+        if place is first and x.node is None:
+            continue
+        if place.shape != first.shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry "
-                f"0 and {list(x.layout.shape)} at entry {index}"
+                f"0 and {list(place.shape)} at entry {index}"
             )
-    if all(x.node is None and x.layout.dtype is first.dtype for x in batch):
-        arrays = [x.array() for x in batch]
-        if Placing.empty is None:
-            return from_array(np.stack(arrays), Tensor, first.dtype)
-        made = Placing.empty(layout(first.dtype, (len(batch), *first.shape)))
-        np.stack(arrays, out=made.array())
-        return made
-    return concatenate([expand_axis(face(x, "stack"), 0) for x in batch], 0)
+        if x.node is not None or place.dtype is not first.dtype:
+            return concatenate([expand_axis(face(x, "stack"), 0) for x in batch], 0)
+        alike = False
+    whole = layout(first.dtype, (len(batch), *first.shape))
+    made = empty(whole, Tensor) if Placing.empty is None else Placing.empty(whole)
+    if alike and first.contiguous:
+        move, address, nbytes = ctypes.memmove, made.address, first.nbytes
+        for x in batch:
+            move(address, x.address, nbytes)
+            address += nbytes
+    else:
+        np.stack([x.array() for x in batch], out=made.array())
+    return made
 
 
 def default_convert(data: Any) -> Any:
