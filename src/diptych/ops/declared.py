@@ -2,6 +2,7 @@
 
 from diptych.ops import activation as activation
 from diptych.ops import arithmetic as arithmetic
+from diptych.ops import attention as attention
 from diptych.ops import bessel as bessel
 from diptych.ops import channels as channels
 from diptych.ops import comparison as comparison
@@ -9,6 +10,7 @@ from diptych.ops import contraction as contraction
 from diptych.ops import convolution as convolution
 from diptych.ops import creation as creation
 from diptych.ops import decompositions as decompositions
+from diptych.ops import factors as factors
 from diptych.ops import fft as fft
 from diptych.ops import indexing as indexing
 from diptych.ops import linalg as linalg

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from diptych.core import call
-from diptych.core.dtypes import COMPLEX, FLOATS, int32, real_of
+from diptych.core.dtypes import COMPLEX, FLOATS, real_of
 from diptych.core.layout import Layout, Shape, broadcast_shapes, layout
-from diptych.core.operation import BadCall, NotDifferentiable, Params, Primitive, Sample, Tolerance
+from diptych.core.operation import BadCall, Params, Primitive, Sample, Tolerance
 from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, LinAlgError, ShapeError
 from diptych.ops.arithmetic import add, conj, mul, neg, sub
@@ -434,46 +434,7 @@ SLOGDET = primitive(
 )  # fmt: skip
 
 
-# ---- LU with partial pivoting, the matrix exponential
-
-
-def _lu_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]:
-    place = layouts[0]
-    require_matrices(place, "lu_factor", square=False)
-    count = min(place.shape[-2:])
-    return layout(place.dtype, place.shape), layout(int32, (*place.shape[:-2], count))
-
-
-def _lu_factor(x: Array) -> tuple[Array, Array]:
-    """Both factors in one matrix, and the rows exchanged at each step, from 1 as in LAPACK."""
-    rows, columns = x.shape[-2:]
-    work = np.array(x).reshape(-1, rows, columns)
-    count = min(rows, columns)
-    pivots = np.zeros((len(work), count), np.int32)
-    each = np.arange(len(work))
-    with np.errstate(all="ignore"):
-        for step in range(count):
-            chosen = step + np.argmax(np.abs(work[:, step:, step]), axis=1)
-            pivots[:, step] = chosen + 1
-            held = work[each, chosen].copy()
-            work[each, chosen] = work[:, step]
-            work[:, step] = held
-            diagonal = work[:, step, step]
-            below = work[:, step + 1 :, step] / np.where(diagonal == 0, 1, diagonal)[:, None]
-            work[:, step + 1 :, step] = below
-            work[:, step + 1 :, step + 1 :] -= below[:, :, None] * work[:, step, None, step + 1 :]
-    return work.reshape(x.shape), pivots.reshape(*x.shape[:-2], count)
-
-
-LU_FACTOR = primitive(
-    "lu_factor", "host", infer=_lu_infer, reference=_lu_factor,
-    tolerance=TOLERANCE, batch=matrix_batch,
-    vjp=NotDifferentiable("lu_factor: no gradient rule is written yet"),
-    samples=lambda: [
-        Sample((array,)) for array in (*matrices(3, 3), *matrices(2, 4, 3)[:2], *matrices(2, 4))
-    ],
-    errors=lambda: square_errors("lu_factor", square=False),
-)  # fmt: skip
+# ---- the matrix exponential
 
 
 def _matrix_exp(x: Array) -> Array:
@@ -549,11 +510,6 @@ def det(x: Tensor) -> Tensor:
 def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
     """The determinant's sign (or phase) and the logarithm of its size."""
     return call.current.apply1(SLOGDET, x, ())
-
-
-def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
-    """L and U in one matrix, and the rows exchanged (int32, from 1), with partial pivoting."""
-    return call.current.apply1(LU_FACTOR, x, ())
 
 
 def matrix_exp(x: Tensor) -> Tensor:

@@ -122,3 +122,50 @@ def sigmoid(x: Array) -> Array:
         return np.asarray(1 / (1 + np.exp(-x)), x.dtype)
     decay = np.exp(-np.abs(x))
     return np.asarray(np.where(x >= 0, 1, decay) / (1 + decay), x.dtype)
+
+
+# ---- those that SciPy alone has: reckoned in float64
+
+
+def _by_scipy(name: str, *, pick: int | None = None) -> Callable[..., Array]:
+    """SciPy's function of this name (result ``pick`` of it); ImportError that names the extra."""
+
+    def function(*arguments: Array) -> Array:
+        chosen = _scipy(name)
+        if chosen is None:
+            raise ImportError(
+                f'{name} of tensors needs SciPy: pip install scipy (diptych\'s extra "scipy")'
+            )
+        result = chosen(*[np.asarray(x, np.float64) for x in arguments])
+        return np.asarray(result if pick is None else result[pick], np.result_type(*arguments))
+
+    function.__name__ = name
+    function.__doc__ = f"{name} of every element."
+    return function
+
+
+i0 = _by_scipy("i0")
+i1 = _by_scipy("i1")
+i0e = _by_scipy("i0e")
+i1e = _by_scipy("i1e")
+j0 = _by_scipy("j0")
+j1 = _by_scipy("j1")
+y0 = _by_scipy("y0")
+y1 = _by_scipy("y1")
+k0 = _by_scipy("k0")
+k1 = _by_scipy("k1")
+k0e = _by_scipy("k0e")
+k1e = _by_scipy("k1e")
+airy_ai = _by_scipy("airy", pick=0)
+erfcx = _by_scipy("erfcx")
+log_ndtr = _by_scipy("log_ndtr")
+zeta = _by_scipy("zeta")
+gammainc = _by_scipy("gammainc")
+gammaincc = _by_scipy("gammaincc")
+
+
+def spherical_j0(x: Array) -> Array:
+    """sin(x) / x, 1 at zero and 0 at infinity."""
+    wide = np.asarray(x, np.float64)
+    result = np.where(wide == 0, 1.0, np.sin(wide) / np.where(wide == 0, 1.0, wide))
+    return np.asarray(np.where(np.isinf(wide), 0.0, result), x.dtype)

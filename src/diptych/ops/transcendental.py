@@ -120,12 +120,9 @@ DIGAMMA = _function(
 )  # fmt: skip
 
 
-def _no_further(x: Any) -> Any:
-    raise NotImplementedError("trigamma: its derivative (polygamma of order 2) is not implemented")
-
-
 TRIGAMMA = _function(
-    "trigamma", special.trigamma, _no_further, accepts=FLOATS, domain=(0.1, 5.0),
+    "trigamma", special.trigamma, lambda x: mul(zeta(3.0, x), -2.0), accepts=FLOATS,
+    domain=(0.3, 5.0),
     tolerance=ulp(256), special_values=(1.0, 2.0),
 )  # fmt: skip
 
@@ -176,6 +173,44 @@ def _atan2_vjp(ctx: Any, ct: Any) -> Any:
     return mul(over, x), neg(mul(over, y))
 
 
+def _zeta_vjp(ctx: Any, ct: Any) -> Any:
+    order, q = ctx.x
+    dtype = ct.layout.dtype
+    if ctx.needs[0]:
+        raise NotImplementedError("zeta: its derivative by the order is not implemented")
+    return None, neg(mul(ct, mul(order, zeta(add(order, 1.0, dtype), q, dtype), dtype)))
+
+
+ZETA = elementwise(
+    "zeta", 2, accepts=FLOATS, reference=quiet(special.zeta), lower="zeta", saves="01",
+    vjp=_zeta_vjp, domain=(1.5, 6.0), tolerance=ulp(256),
+)  # fmt: skip
+
+
+def _incomplete_vjp(sign: float) -> Rule:
+    """The slope in x of the regularised incomplete gamma functions; PyTorch has none in a."""
+
+    def vjp(ctx: Any, ct: Any) -> Any:
+        a, x = ctx.x
+        dtype = ct.layout.dtype
+        if ctx.needs[0]:
+            raise NotImplementedError("igamma: its derivative by the first operand is not there")
+        size = sub(mul(sub(a, 1.0, dtype), log(x, dtype), dtype), x, dtype)
+        return None, mul(mul(ct, exp(sub(size, lgamma(a, dtype)))), sign)
+
+    return vjp
+
+
+IGAMMA = elementwise(
+    "igamma", 2, accepts=FLOATS, reference=quiet(special.gammainc), lower="igamma", saves="01",
+    vjp=_incomplete_vjp(1.0), domain=(0.3, 4.0), tolerance=ulp(256),
+)  # fmt: skip
+IGAMMAC = elementwise(
+    "igammac", 2, accepts=FLOATS, reference=quiet(special.gammaincc), lower="igammac", saves="01",
+    vjp=_incomplete_vjp(-1.0), domain=(0.3, 4.0), tolerance=ulp(256),
+)  # fmt: skip
+
+
 exp: Call = unary_call(EXP)
 exp2: Call = unary_call(EXP2)
 expm1: Call = unary_call(EXPM1)
@@ -204,3 +239,6 @@ digamma: Call = unary_call(DIGAMMA)
 trigamma: Call = unary_call(TRIGAMMA)
 pow_: Call = binary_call(POW)
 atan2: Call = binary_call(ATAN2)
+zeta: Call = binary_call(ZETA)
+igamma: Call = binary_call(IGAMMA)
+igammac: Call = binary_call(IGAMMAC)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from diptych.ops import arithmetic, comparison, select, transcendental
-from diptych.torch import binary, elementwise, namespace, outputs, reductions
+from diptych.core import call
+from diptych.core.tensor import Tensor as CoreTensor
+from diptych.ops import arithmetic, bessel, comparison, orthogonal, select, transcendental
+from diptych.torch import binary, elementwise, namespace, outputs, promotion, reductions
 from diptych.torch.elementwise import FUNCTIONS as _UNARY
-from diptych.torch.operators import FRACTIONS
+from diptych.torch.elementwise import public
+from diptych.torch.operators import FRACTIONS, number
+from diptych.torch.promotion import PARAMS
 from diptych.torch.tensor import face
 
 digamma = psi = _UNARY["digamma"]
@@ -32,6 +37,94 @@ xlogy = binary.xlogy
 def _real(input: Any, name: str) -> Any:
     x = face(input, name)
     return face(select.cast(x, FRACTIONS[x.layout.dtype][0]), name)
+
+
+def _one(name: str, op: Any) -> Callable[..., Any]:
+    """A function of one operand, of which whole numbers become floats."""
+
+    def function(input: Any, *, out: Any = None) -> Any:
+        x = face(input, name)
+        result = call.current.apply1(op, x, PARAMS[FRACTIONS[x.layout.dtype][0]])
+        return result if out is None else outputs.write(out, result, name)
+
+    return public(function, name)
+
+
+i0 = _one("i0", bessel.I0)
+i0e = _one("i0e", bessel.I0E)
+i1 = _one("i1", bessel.I1)
+i1e = _one("i1e", bessel.I1E)
+bessel_j0 = _one("bessel_j0", bessel.J0)
+bessel_j1 = _one("bessel_j1", bessel.J1)
+bessel_y0 = _one("bessel_y0", bessel.Y0)
+bessel_y1 = _one("bessel_y1", bessel.Y1)
+modified_bessel_k0 = _one("modified_bessel_k0", bessel.K0)
+modified_bessel_k1 = _one("modified_bessel_k1", bessel.K1)
+scaled_modified_bessel_k0 = _one("scaled_modified_bessel_k0", bessel.K0E)
+scaled_modified_bessel_k1 = _one("scaled_modified_bessel_k1", bessel.K1E)
+spherical_bessel_j0 = _one("spherical_bessel_j0", bessel.SPHERICAL_J0)
+airy_ai = _one("airy_ai", bessel.AIRY)
+erfcx = _one("erfcx", bessel.ERFCX)
+log_ndtr = _one("log_ndtr", bessel.LOG_NDTR)
+
+
+def _without_gradient(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function whose result PyTorch gives no gradient, under a name of its own."""
+
+    def detached(input: Any, *, out: Any = None) -> Any:
+        return function(face(input, name).detach(), out=out)
+
+    return public(detached, name)
+
+
+modified_bessel_i0 = _without_gradient("modified_bessel_i0", i0)
+modified_bessel_i1 = _without_gradient("modified_bessel_i1", i1)
+
+
+def _two(name: str, op: Any) -> Callable[..., Any]:
+    """A function of two operands, one of which may be a number."""
+
+    def function(input: Any, other: Any, *, out: Any = None) -> Any:
+        if not isinstance(input, CoreTensor) and not isinstance(other, CoreTensor):
+            face(input, name)
+        dtype = promotion.fractional(promotion.of_operands(input, other))
+        a, b = (
+            x if isinstance(x, CoreTensor) else number(x, name, "other", 2) for x in (input, other)
+        )
+        result = call.current.apply2(
+            op, binary.tensor_of(a, dtype), binary.tensor_of(b, dtype), PARAMS[dtype]
+        )
+        return result if out is None else outputs.write(out, result, name)
+
+    return public(function, name)
+
+
+zeta = _two("zeta", transcendental.ZETA)
+gammainc = _two("gammainc", transcendental.IGAMMA)
+gammaincc = _two("gammaincc", transcendental.IGAMMAC)
+POLYNOMIALS = {name: _two(name, op) for name, op in orthogonal.POLYNOMIALS.items()}
+globals().update(POLYNOMIALS)
+
+
+def polygamma(n: Any, input: Any, *, out: Any = None) -> Any:
+    """The n-th derivative of digamma."""
+    if isinstance(n, CoreTensor):  # as a method: x.polygamma(n)
+        n, input = input, n
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(
+            f"polygamma(): argument 'n' (position 1) must be int, not {type(n).__name__}"
+        )
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    x = _real(input, "polygamma")
+    if n == 0:
+        result = transcendental.digamma(x)
+    elif n == 1:
+        result = transcendental.trigamma(x)
+    else:
+        factor = (1.0 if n % 2 else -1.0) * (math.factorial(n) if n <= 170 else math.inf)
+        result = arithmetic.mul(transcendental.zeta(n + 1.0, x), factor)
+    return outputs.finish(face(result, "polygamma"), out, "polygamma")
 
 
 def entr(input: Any, *, out: Any = None) -> Any:
@@ -77,18 +170,8 @@ def multigammaln(input: Any, p: int, *, out: Any = None) -> Any:
     return outputs.finish(result, out, "multigammaln")
 
 
-_ABSENT = (
-    "airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 erfcx gammainc gammaincc i0 i0e i1 i1e "
-    "log_ndtr modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 "
-    "polygamma scaled_modified_bessel_k0 scaled_modified_bessel_k1 spherical_bessel_j0 zeta"
-).split()
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ABSENT:
-
-        def function(*args: Any, **kwargs: Any) -> Any:
-            raise NotImplementedError(f"torch.special.{name} is not implemented in diptych")
-
-        return function
-    raise AttributeError(f"module 'torch.special' has no attribute '{name}'")
+# What the torch namespace, Tensor and Tensor's in-place methods have of these.
+NAMESPACE: dict[str, Any] = {
+    "i0": i0, "polygamma": polygamma, "mvlgamma": multigammaln, "igamma": gammainc,
+    "igammac": gammaincc,
+}  # fmt: skip
