@@ -14,15 +14,17 @@ from diptych.optim.update import Flags, Rule
 Tensors = tuple[Tensor, ...]
 
 
-def _signed(gradient: Tensor, maximize: bool) -> Any:
+def signed(gradient: Tensor, maximize: bool) -> Any:
+    """The gradient, or its negative."""
     return neg(gradient) if maximize else gradient
 
 
-def _decayed(gradient: Any, parameter: Tensor, decay: Tensor, wanted: bool) -> Any:
+def decayed(gradient: Any, parameter: Tensor, decay: Tensor, wanted: bool) -> Any:
+    """The gradient, with that of the weights' squared length where it is wanted."""
     return add(gradient, mul(parameter, decay)) if wanted else gradient
 
 
-def _toward(start: Any, end: Any, weight: Tensor, heavy: bool, rest: Tensor) -> Any:
+def toward(start: Any, end: Any, weight: Tensor, heavy: bool, rest: Tensor) -> Any:
     """Linear interpolation; from the nearer end, so that a weight of one gives that end exactly."""
     if heavy:
         return sub(end, mul(sub(end, start), rest))
@@ -33,7 +35,7 @@ def _sgd(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) -
     """Flags: maximize, weight decay, first step, nesterov. Slots: the momentum, if there is one."""
     minus_rate, decay, momentum, share = numbers
     maximize, decays, first, nesterov = flags
-    g = _decayed(_signed(g, maximize), p, decay, decays)
+    g = decayed(signed(g, maximize), p, decay, decays)
     if not slots:
         return (add(p, mul(g, minus_rate)),)
     held = g if first else add(mul(slots[0], momentum), mul(g, share))
@@ -50,12 +52,12 @@ def _adam(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) 
     """Flags: maximize, weight decay ("", "plain", "decoupled"), heavy (1 - beta1 >= 1/2)."""
     beta1, share1, beta2, share2, minus_step, correction, eps, decay = numbers
     maximize, decays, heavy = flags
-    g = _signed(g, maximize)
+    g = signed(g, maximize)
     if decays == "decoupled":
         p = mul(p, decay)
     elif decays:
         g = add(g, mul(p, decay))
-    mean = _toward(slots[0], g, share1, heavy, beta1)
+    mean = toward(slots[0], g, share1, heavy, beta1)
     square = add(mul(slots[1], beta2), mul(mul(g, share2), g))
     largest = [maximum(slots[2], square)] if len(slots) > 2 else []
     width = add(div(sqrt((largest or [square])[0]), correction), eps)
@@ -73,7 +75,7 @@ AMSGRAD = Rule("amsgrad", ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"), _ADAM_NUM
 def _adagrad(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) -> Tensors:
     """Flags: maximize, weight decay."""
     minus_rate, decay, eps = numbers
-    g = _decayed(_signed(g, flags[0]), p, decay, flags[1])
+    g = decayed(signed(g, flags[0]), p, decay, flags[1])
     total = add(slots[0], mul(g, g))
     return add(p, div(mul(g, minus_rate), add(sqrt(total), eps))), total
 
@@ -85,12 +87,12 @@ def _rmsprop(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flag
     """Flags: maximize, weight decay, centered, momentum, heavy. Slots follow centered, momentum."""
     minus_rate, decay, alpha, rest, eps, momentum = numbers
     maximize, decays, centered, moves, heavy = flags
-    g = _decayed(_signed(g, maximize), p, decay, decays)
+    g = decayed(signed(g, maximize), p, decay, decays)
     square = add(mul(slots[0], alpha), mul(mul(g, rest), g))
     out = [square]
     width: Any = square
     if centered:
-        mean = _toward(slots[-1], g, rest, heavy, alpha)
+        mean = toward(slots[-1], g, rest, heavy, alpha)
         width = sub(square, mul(mean, mean))
     width = add(sqrt(width), eps)
     if moves:
@@ -120,7 +122,7 @@ RMSPROP = {
 def _adadelta(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) -> Tensors:
     """Flags: maximize, weight decay."""
     minus_rate, decay, rho, rest, eps = numbers
-    g = _decayed(_signed(g, flags[0]), p, decay, flags[1])
+    g = decayed(signed(g, flags[0]), p, decay, flags[1])
     square = add(mul(slots[0], rho), mul(mul(g, rest), g))
     delta = mul(div(sqrt(add(slots[1], eps)), sqrt(add(square, eps))), g)
     moved = add(mul(slots[1], rho), mul(mul(delta, rest), delta))
@@ -136,8 +138,8 @@ ADADELTA = Rule(
 def _adamax(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) -> Tensors:
     """Flags: maximize, weight decay, heavy."""
     minus_step, decay, beta1, share1, beta2, eps = numbers
-    g = _decayed(_signed(g, flags[0]), p, decay, flags[1])
-    mean = _toward(slots[0], g, share1, flags[2], beta1)
+    g = decayed(signed(g, flags[0]), p, decay, flags[1])
+    mean = toward(slots[0], g, share1, flags[2], beta1)
     largest = maximum(mul(slots[1], beta2), add(abs_(g), eps))
     return add(p, div(mul(mean, minus_step), largest)), mean, largest
 
@@ -146,3 +148,11 @@ ADAMAX = Rule(
     "adamax", ("exp_avg", "exp_inf"),
     ("minus_step", "weight_decay", "beta1", "1 - beta1", "beta2", "eps"), _adamax,
 )  # fmt: skip
+
+
+def _average(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) -> Tensors:
+    """Flags: heavy. The parameter is an average; what stands for the gradient, the new value."""
+    return (toward(p, g, numbers[0], flags[0], numbers[1]),)
+
+
+AVERAGE = Rule("average", (), ("weight", "1 - weight"), _average)

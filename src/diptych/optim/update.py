@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from diptych.core import call, inplace, tape
 from diptych.core.dtypes import float64
-from diptych.core.tensor import Tensor
-from diptych.engine import EagerEvaluator, Update
+from diptych.core.layout import Layout, layout
+from diptych.core.tensor import Tensor, copy_array
+from diptych.engine import Backend, EagerEvaluator, Update
 from diptych.errors import ArgumentError, ShapeError
+from diptych.graph.trace import trace
 from diptych.ops.select import ASSIGN, constant
 
 Flags = tuple[Any, ...]
@@ -27,18 +31,21 @@ class Rule:
 
     ``slots`` names the tensors that it keeps for each parameter, ``numbers`` the run-time numbers
     (learning rate, bias corrections, ...): operands, so that changing one compiles nothing. What
-    changes the formula itself goes into the flags of the call.
+    changes the formula itself goes into the flags of the call. A formula that looks at more than
+    corresponding elements (a mean, a product of matrices) says so with ``whole``.
     """
 
-    __slots__ = ("name", "numbers", "plans", "slots", "update")
+    __slots__ = ("name", "numbers", "plans", "slots", "update", "whole")
 
     def __init__(
-        self, name: str, slots: tuple[str, ...], numbers: tuple[str, ...], update: Formula
-    ) -> None:
+        self, name: str, slots: tuple[str, ...], numbers: tuple[str, ...], update: Formula,
+        *, whole: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
         self.slots = slots
         self.numbers = numbers
         self.update = update
+        self.whole = whole
         self.plans: dict[Any, Plan] = {}
 
     def __repr__(self) -> str:
@@ -99,7 +106,39 @@ def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:
         for target in group[:held]:
             inplace.refuse_overlap(target, ASSIGN)
     layouts = [tuple([x.layout for x in group]) for group in groups]
+    if rule.whole:
+        return whole_plan(one, layouts, held, count, call.current.backend)
     return Update(one, layouts, tuple(range(held)), count)
+
+
+def whole_plan(
+    one: Callable[..., Sequence[Tensor]], layouts: Sequence[tuple[Layout, ...]], held: int,
+    count: int, backend: Backend,
+) -> Plan:  # fmt: skip
+    """All parameters' updates as one program whose results are then written over the old values."""
+    width = held + 1
+    total = width * len(layouts)
+
+    def all_of_them(*given: Tensor) -> list[Tensor]:
+        numbers = given[total:]
+        results: list[Tensor] = []
+        for start in range(0, total, width):
+            results += one(*given[start : start + width], *numbers)
+        return results
+
+    scalars = [layout(float64, ())] * count
+    graph = trace(all_of_them, [*[place for group in layouts for place in group], *scalars])
+    program = backend.compile(graph)
+
+    def plan(tensors: Sequence[Tensor], numbers: Sequence[float]) -> None:
+        operands = [copy_array(np.float64(number), Tensor) for number in numbers]
+        results = iter(program.run([*tensors, *operands]))
+        for start in range(0, total, width):
+            for target in tensors[start : start + held]:
+                target.array()[...] = next(results).array()
+                target.buffer.version += 1
+
+    return plan
 
 
 def open_plan(one: Callable[..., Sequence[Tensor]], held: int) -> Plan:

@@ -144,8 +144,20 @@ def test_refusals() -> None:
         optim.SGD([param * 2], lr=1)
     with pytest.raises(ValueError, match="more than one parameter group"):
         optim.SGD([{"params": [param]}, {"params": [param]}], lr=1)
-    with pytest.raises(NotImplementedError, match=r"torch\.optim\.LBFGS"):
-        optim.LBFGS([param])
+    with pytest.raises(NotImplementedError, match="differentiable=True"):
+        optim.NAdam([param], differentiable=True)
+    with pytest.raises(RuntimeError, match="`fused` and `foreach`"):
+        optim.SGD([param], fused=True, foreach=True)
+    sparse = optim.SparseAdam([param])
+    param.grad = torch.ones_like(param)
+    with pytest.raises(RuntimeError, match="does not support dense gradients"):
+        sparse.step()
+    with pytest.raises(AssertionError, match="capturable=True"):
+        optim.RAdam([param], capturable=True).step()
+    with pytest.raises(ValueError, match="Muon only supports 2D"):
+        optim.Muon([torch.nn.Parameter(torch.ones(3))])
+    with pytest.raises(RuntimeError, match="only 'strong_wolfe'"):
+        optim.LBFGS([param], line_search_fn="x").step(lambda: (param * 1).sum())
 
 
 def test_an_optimizer_of_ones_own() -> None:

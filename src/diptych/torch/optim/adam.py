@@ -9,10 +9,14 @@ from diptych.torch.optim.optimizer import number
 from diptych.torch.optim.stepping import (
     Stepping,
     check,
+    check_capturable,
+    check_fused,
+    check_rate,
     chosen,
     first_step,
     refuse_differentiable,
 )
+from diptych.torch.tensor import Tensor
 
 
 class Adam(Stepping):
@@ -34,11 +38,16 @@ class Adam(Stepping):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
+        check_rate(lr)
+        if isinstance(lr, Tensor) and foreach and not capturable:
+            raise ValueError(
+                "lr as a Tensor is not supported for capturable=False and foreach=True"
+            )
         check("epsilon value", eps, eps >= 0.0)
         check("beta parameter at index 0", betas[0], 0.0 <= number(betas[0]) < 1.0)
         check("beta parameter at index 1", betas[1], 0.0 <= number(betas[1]) < 1.0)
         check("weight_decay value", weight_decay, weight_decay >= 0.0)
+        check_fused(fused, foreach, differentiable)
         refuse_differentiable(type(self).__name__, differentiable)
         super().__init__(
             params,
@@ -71,6 +80,7 @@ class Adam(Stepping):
             params, grads, entries = self.gather(group)
             if not params:
                 continue
+            check_capturable(group, "params and state_steps")
             rate, decay = number(group["lr"]), group["weight_decay"]
             beta1, beta2 = number(group["betas"][0]), number(group["betas"][1])
             kind = ""

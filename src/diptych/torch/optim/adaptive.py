@@ -10,6 +10,9 @@ from diptych.torch.optim.optimizer import number
 from diptych.torch.optim.stepping import (
     Stepping,
     check,
+    check_capturable,
+    check_fused,
+    check_rate,
     chosen,
     first_step,
     refuse_differentiable,
@@ -18,6 +21,11 @@ from diptych.torch.optim.stepping import (
 
 class RMSprop(Stepping):
     """Steps scaled by a running mean of the gradient's square."""
+
+    defaults_of_old = {
+        "momentum": 0, "centered": False, "foreach": None, "maximize": False,
+        "differentiable": False, "capturable": False,
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -33,7 +41,7 @@ class RMSprop(Stepping):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
+        check_rate(lr)
         check("epsilon value", eps, eps >= 0.0)
         check("momentum value", momentum, momentum >= 0.0)
         check("weight_decay value", weight_decay, weight_decay >= 0.0)
@@ -59,6 +67,7 @@ class RMSprop(Stepping):
         for group in self.param_groups:
             params, grads, entries = self.gather(group)
             if params:
+                check_capturable(group, "params and state_steps")
                 self.steps_of(group, entries)
                 alpha, decay = group["alpha"], group["weight_decay"]
                 moves = group["momentum"] > 0
@@ -74,6 +83,10 @@ class RMSprop(Stepping):
 class Adagrad(Stepping):
     """Steps scaled by the sum of all squares of the gradient."""
 
+    defaults_of_old = {
+        "foreach": None, "maximize": False, "differentiable": False, "fused": None,
+    }  # fmt: skip
+
     def __init__(
         self,
         params: Any,
@@ -88,7 +101,7 @@ class Adagrad(Stepping):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
+        check_rate(lr)
         check("lr_decay value", lr_decay, lr_decay >= 0.0)
         check("weight_decay value", weight_decay, weight_decay >= 0.0)
         check(
@@ -97,6 +110,7 @@ class Adagrad(Stepping):
             initial_accumulator_value >= 0.0,
         )
         check("epsilon value", eps, eps >= 0.0)
+        check_fused(fused, foreach, differentiable)
         refuse_differentiable("Adagrad", differentiable)
         super().__init__(
             params,
@@ -135,6 +149,10 @@ class Adagrad(Stepping):
 class Adadelta(Stepping):
     """Steps scaled by running means of the steps' and the gradient's squares."""
 
+    defaults_of_old = {
+        "foreach": None, "maximize": False, "differentiable": False, "capturable": False,
+    }  # fmt: skip
+
     def __init__(
         self,
         params: Any,
@@ -148,7 +166,7 @@ class Adadelta(Stepping):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
+        check_rate(lr)
         check("rho value", rho, 0.0 <= rho <= 1.0)
         check("epsilon value", eps, eps >= 0.0)
         check("weight_decay value", weight_decay, weight_decay >= 0.0)
@@ -170,6 +188,7 @@ class Adadelta(Stepping):
         for group in self.param_groups:
             params, grads, entries = self.gather(group)
             if params:
+                check_capturable(group, "params and state_steps")
                 self.steps_of(group, entries)
                 rho, decay = group["rho"], group["weight_decay"]
                 self.run(
@@ -181,6 +200,10 @@ class Adadelta(Stepping):
 
 class Adamax(Stepping):
     """Adam with the largest gradient in place of the mean square."""
+
+    defaults_of_old = {
+        "foreach": None, "maximize": False, "differentiable": False, "capturable": False,
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -195,7 +218,7 @@ class Adamax(Stepping):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
+        check_rate(lr)
         check("epsilon value", eps, eps >= 0.0)
         check("beta parameter at index 0", betas[0], 0.0 <= betas[0] < 1.0)
         check("beta parameter at index 1", betas[1], 0.0 <= betas[1] < 1.0)
@@ -219,6 +242,7 @@ class Adamax(Stepping):
             params, grads, entries = self.gather(group)
             if not params:
                 continue
+            check_capturable(group, "params and state_steps")
             (beta1, beta2), decay = group["betas"], group["weight_decay"]
             flags = (group["maximize"], decay != 0, 1 - beta1 >= 0.5)
             for count, places in self.by_count(group, entries):

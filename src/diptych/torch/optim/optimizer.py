@@ -84,7 +84,9 @@ class Steps:
 
     def __init__(self, tensors: list[Any]) -> None:
         self.counts = [int(t.item()) for t in tensors]
-        self.array = np.array(self.counts, np.float32)
+        kinds = {t.layout.dtype.numpy for t in tensors}
+        wide = kinds == {np.dtype(np.float64)}  # what a default dtype of float64 asks for
+        self.array = np.array(self.counts, np.float64 if wide else np.float32)
         whole: Any = from_array(self.array, Tensor)
         self.tensors = [whole[index] for index in range(len(tensors))]
         for t in self.tensors:

@@ -6,7 +6,13 @@ from typing import Any
 
 from diptych.optim import rules
 from diptych.torch.optim.optimizer import number
-from diptych.torch.optim.stepping import Stepping, check, refuse_differentiable
+from diptych.torch.optim.stepping import (
+    Stepping,
+    check,
+    check_fused,
+    check_rate,
+    refuse_differentiable,
+)
 
 Rows = tuple[list[Any], list[Any], list[Any]]
 
@@ -28,9 +34,10 @@ class SGD(Stepping):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check("learning rate", lr, number(lr) >= 0.0)
+        check_rate(lr)
         check("momentum value", momentum, momentum >= 0.0)
         check("weight_decay value", weight_decay, number(weight_decay) >= 0.0)
+        check_fused(fused, foreach, differentiable)
         refuse_differentiable("SGD", differentiable)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
