@@ -18,7 +18,10 @@ from diptych.graph.graph import Node
 if TYPE_CHECKING:
     from diptych.compiler.lower import Lowering
 
-FAMILIES: dict[str, str] = {}
+FAMILIES: dict[str, str] = {
+    "attention": "attention.plan",
+    "recurrence": "recurrence.lowering",
+}
 
 
 def lower_family(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
