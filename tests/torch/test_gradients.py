@@ -140,3 +140,24 @@ def test_grad_fn_is_one_object_and_walks_back() -> None:
     assert type(product).__name__ == "MulBackward0" and repr(product).startswith("<MulBackward0")
     accumulate = product.next_functions[0][0]
     assert accumulate.variable is x and product.next_functions[1] == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "error", "match"),
+    [
+        (lambda: torch.zeros(4), RuntimeError, r"size '\[4\]' to a tensor of size '\[3\]'"),
+        (lambda: torch.zeros(3, dtype=torch.float64), RuntimeError, "with dtype 'Double'"),
+        (lambda: 3, TypeError, "to be a Tensor or None but got grad of type int"),
+    ],
+)
+def test_a_gradient_that_does_not_fit_is_refused_when_it_is_assigned(
+    gradient, error, match
+) -> None:
+    x = torch.zeros(3, requires_grad=True)
+    with pytest.raises(error, match=match):
+        x.grad = gradient()
+    with pytest.raises(RuntimeError, match="as its own grad"):
+        x.grad = x
+    x.grad = torch.ones(3)
+    del x.grad
+    assert x.grad is None

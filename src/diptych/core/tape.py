@@ -379,7 +379,8 @@ def _hooked(node: Node, cotangents: list[Any]) -> None:
             tensor = reference()
             if tensor is not None and cotangents[output] is not None:
                 grad = in_class_of(cotangents[output], tensor)
-                tensor.grad = grad if tensor.grad is None else arithmetic.add(tensor.grad, grad)
+                held = tensor.held_grad
+                tensor.held_grad = grad if held is None else arithmetic.add(held, grad)
 
 
 def in_class_of(value: Tensor, like: Tensor) -> Tensor:
@@ -520,11 +521,11 @@ def deposit(leaf: Leaf, cotangents: list[Any]) -> None:
     tensor = leaf.tensor()
     if tensor is None or cotangents[0] is None:
         return
-    held = tensor.grad
+    held = tensor.held_grad
     if held is None:
-        tensor.grad = take(cotangents, tensor)
+        tensor.held_grad = take(cotangents, tensor)
     elif mode.enabled:
-        tensor.grad = arithmetic.add(held, in_class_of(cotangents[0], tensor))
+        tensor.held_grad = arithmetic.add(held, in_class_of(cotangents[0], tensor))
     else:
         arithmetic.add_into(held, cotangents[0])
     if leaf.accumulated_hooks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,6 +23,10 @@ Array = np.ndarray[Any, Any]
 _new = object.__new__
 
 
+def _put_grad(tensor: Any, value: Any) -> None:
+    tensor.held_grad = value
+
+
 class Tensor:
     """A typed, strided view of a buffer.
 
@@ -29,6 +34,8 @@ class Tensor:
     tape's: None for a value that no gradient is wanted of. ``base`` is the tensor whose memory a
     view shares. Each face derives its tensor class from this one; ``result_type`` is the class
     that operations on it return (a subclass such as a parameter gives plain tensors).
+    ``held_grad`` is what ``grad`` holds: the engine writes it, users write ``grad``, where a face
+    may look at what it is given.
     """
 
     layout: Layout
@@ -36,12 +43,14 @@ class Tensor:
     address: int
     node: Node | None = None
     output: int = 0
-    grad: Any = None
+    held_grad: Any = None
     base: Tensor | None = None
 
     result_type: type[Tensor]
 
     # ---- what it is
+
+    grad: Any = property(operator.attrgetter("held_grad"), _put_grad)
 
     @property
     def dtype(self) -> Any:

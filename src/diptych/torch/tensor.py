@@ -173,6 +173,16 @@ class Tensor(CoreTensor):
 
     # ---- gradients
 
+    def _put_grad(self, value: Any) -> None:
+        if value is not None:
+            check_gradient(self, value)
+        self.held_grad = value
+
+    def _forget_grad(self) -> None:
+        self.held_grad = None
+
+    grad: Any = property(operator.attrgetter("held_grad"), _put_grad, _forget_grad)
+
     @property
     def requires_grad(self) -> bool:
         return self.node is not None
@@ -236,6 +246,29 @@ class Tensor(CoreTensor):
 
 
 Tensor.result_type = Tensor
+
+
+def check_gradient(x: Tensor, value: Any) -> None:
+    """Refuse what cannot be a tensor's gradient: its shape and dtype are the tensor's own."""
+    if not isinstance(value, CoreTensor):
+        raise TypeError(
+            f"assigned grad expected to be a Tensor or None but got grad of type "
+            f"{type(value).__name__}"
+        )
+    if value is x:
+        raise RuntimeError("can't assign Variable as its own grad")
+    place, own = value.layout, x.layout
+    if place.shape != own.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(place.shape)}' to a tensor of size "
+            f"'{list(own.shape)}'. Please ensure that the gradient and the tensor are the same size"
+        )
+    if place.dtype is not own.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{scalar_name(value)}' to a tensor with "
+            f"grad_dtype '{scalar_name(x)}'. The gradient must match the tensor's dtype: convert "
+            "it with .to(...)"
+        )
 
 
 def axis_of(dim: Any, ndim: int) -> int:

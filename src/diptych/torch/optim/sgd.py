@@ -77,7 +77,7 @@ class SGD(Stepping):
     def _plain(self, group: dict[str, Any]) -> None:
         params, grads = [], []
         for param in group["params"]:
-            grad = param.grad
+            grad = param.held_grad
             if grad is not None:
                 params.append(param)
                 grads.append(grad)
@@ -89,7 +89,7 @@ class SGD(Stepping):
         new: Rows = ([], [], [])
         known: Rows = ([], [], [])
         for param in group["params"]:
-            grad = param.grad
+            grad = param.held_grad
             if grad is None:
                 continue
             entry = self.state[param]

@@ -96,7 +96,7 @@ class Stepping(Optimizer):
         params, grads, entries = [], [], []
         state = self.state
         for param in group["params"]:
-            grad = param.grad
+            grad = param.held_grad
             if grad is not None:
                 entry = state[param]
                 if not entry:
