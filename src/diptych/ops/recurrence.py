@@ -119,7 +119,7 @@ def _recurrence(*given: Any) -> tuple[Array, ...]:
     """The outputs in the order of the shape rule: y, h_n, c_n | gates, h and c before, hidden."""
     *arrays, kind, steps, reverse, keep = given
     x, w, h = arrays[0], arrays[1], arrays[2].copy()
-    c = arrays[3].copy() if kind == "lstm" else None
+    c: Any = arrays[3].copy() if kind == "lstm" else None
     extra = arrays[_OPERANDS[kind] :]
     hidden, rows = w.shape[0] // GATES[kind], len(x)
     y, before = np.empty((2, rows, w.shape[1]), x.dtype)
@@ -162,7 +162,7 @@ def _gradient(*given: Any) -> tuple[Array, ...]:
     rows = len(dy)
     dg, dgh = np.empty((2, rows, w.shape[0]), dy.dtype)
     total = np.empty_like(dy)
-    dc = arrays[5].copy() if kind == "lstm" else None
+    dc: Any = arrays[5].copy() if kind == "lstm" else None
     projection = arrays[6] if len(arrays) > 6 else None
     for start, count in reversed(list(walk(steps, reverse))):
         at, live = slice(start, start + count), slice(0, count)
@@ -283,7 +283,7 @@ def _case(
     """Operands of one call."""
     state = max(1, hidden // 2) if kind == "lstm" and extra else hidden
     width, rows, batch = GATES[kind] * hidden, sum(steps), steps[0]
-    shapes = [(rows, width), (width, state), (batch, state)]
+    shapes: list[tuple[int, ...]] = [(rows, width), (width, state), (batch, state)]
     shapes += [(batch, hidden)] if kind == "lstm" else []
     if extra:
         shapes.append((state, hidden) if kind == "lstm" else (width,))
@@ -292,13 +292,14 @@ def _case(
     return [draw(generator, shape, dtype, (low, 1.0)) for shape in shapes]
 
 
+_FORMS: tuple[tuple[Steps, bool, int, bool], ...] = (
+    ((3, 3), False, 2, False), ((3, 2, 2, 1), True, 3, True), ((2, 1), False, 5, True),
+    ((1, 1, 1), True, 4, False), ((9, 9, 5), False, 19, False), ((37, 20), True, 33, True),
+)  # fmt: skip
 _CASES: tuple[tuple[str, Steps, bool, int, bool], ...] = tuple(
     (kind, steps, reverse, hidden, extra)
     for kind in GATES
-    for steps, reverse, hidden, extra in [
-        ((3, 3), False, 2, False), ((3, 2, 2, 1), True, 3, True), ((2, 1), False, 5, True),
-        ((1, 1, 1), True, 4, False), ((9, 9, 5), False, 19, False), ((37, 20), True, 33, True),
-    ]
+    for steps, reverse, hidden, extra in _FORMS
     if not (extra and kind.startswith("rnn"))
 )  # fmt: skip
 

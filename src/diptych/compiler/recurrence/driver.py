@@ -354,7 +354,8 @@ class KernelWriter:
             arrays["dhidden"] = self._array("dhidden", start, "width")
         if room is not None:  # what reaches h goes through the projection first
             total = self._array("total", start, "state")
-            some = {"total": total, **{n: arrays[n] for n in ("dh", "dy") if n in arrays}}
+            names = ["dh", *(["dy"] if spec.incoming else [])]
+            some = {"total": total} | {name: arrays[name] for name in names}
             self._sweep(some, count, Slot.STATE, "total")
             self._multiply(f, self.d, self.words, True, total, room, count)
             arrays["up"] = room
