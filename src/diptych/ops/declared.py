@@ -23,6 +23,7 @@ from diptych.ops import recurrence as recurrence
 from diptych.ops import recurrent_layers as recurrent_layers
 from diptych.ops import reduction as reduction
 from diptych.ops import resampling as resampling
+from diptych.ops import sampling as sampling
 from diptych.ops import scan as scan
 from diptych.ops import select as select
 from diptych.ops import sorting as sorting

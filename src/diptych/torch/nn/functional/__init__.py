@@ -66,10 +66,39 @@ from diptych.torch.nn.functional.convolution import conv_transpose1d as conv_tra
 from diptych.torch.nn.functional.convolution import conv_transpose2d as conv_transpose2d
 from diptych.torch.nn.functional.convolution import conv_transpose3d as conv_transpose3d
 from diptych.torch.nn.functional.embeddings import embedding as embedding
+from diptych.torch.nn.functional.folding import fold as fold
+from diptych.torch.nn.functional.folding import unfold as unfold
 from diptych.torch.nn.functional.normalizations import layer_norm as layer_norm
 from diptych.torch.nn.functional.normalizations import normalize as normalize
 from diptych.torch.nn.functional.normalizations import rms_norm as rms_norm
 from diptych.torch.nn.functional.padding import pad as pad
+from diptych.torch.nn.functional.pooling import adaptive_avg_pool1d as adaptive_avg_pool1d
+from diptych.torch.nn.functional.pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
+from diptych.torch.nn.functional.pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
+from diptych.torch.nn.functional.pooling import adaptive_max_pool1d as adaptive_max_pool1d
+from diptych.torch.nn.functional.pooling import (
+    adaptive_max_pool1d_with_indices as adaptive_max_pool1d_with_indices,
+)
+from diptych.torch.nn.functional.pooling import adaptive_max_pool2d as adaptive_max_pool2d
+from diptych.torch.nn.functional.pooling import (
+    adaptive_max_pool2d_with_indices as adaptive_max_pool2d_with_indices,
+)
+from diptych.torch.nn.functional.pooling import adaptive_max_pool3d as adaptive_max_pool3d
+from diptych.torch.nn.functional.pooling import (
+    adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices,
+)
+from diptych.torch.nn.functional.pooling import avg_pool1d as avg_pool1d
+from diptych.torch.nn.functional.pooling import avg_pool2d as avg_pool2d
+from diptych.torch.nn.functional.pooling import avg_pool3d as avg_pool3d
+from diptych.torch.nn.functional.pooling import lp_pool1d as lp_pool1d
+from diptych.torch.nn.functional.pooling import lp_pool2d as lp_pool2d
+from diptych.torch.nn.functional.pooling import lp_pool3d as lp_pool3d
+from diptych.torch.nn.functional.pooling import max_pool1d as max_pool1d
+from diptych.torch.nn.functional.pooling import max_pool1d_with_indices as max_pool1d_with_indices
+from diptych.torch.nn.functional.pooling import max_pool2d as max_pool2d
+from diptych.torch.nn.functional.pooling import max_pool2d_with_indices as max_pool2d_with_indices
+from diptych.torch.nn.functional.pooling import max_pool3d as max_pool3d
+from diptych.torch.nn.functional.pooling import max_pool3d_with_indices as max_pool3d_with_indices
 from diptych.torch.nn.functional.regression import cosine_embedding_loss as cosine_embedding_loss
 from diptych.torch.nn.functional.regression import gaussian_nll_loss as gaussian_nll_loss
 from diptych.torch.nn.functional.regression import hinge_embedding_loss as hinge_embedding_loss
@@ -96,5 +125,26 @@ from diptych.torch.nn.functional.regularization import (
 from diptych.torch.nn.functional.similarity import cosine_similarity as cosine_similarity
 from diptych.torch.nn.functional.similarity import one_hot as one_hot
 from diptych.torch.nn.functional.similarity import pairwise_distance as pairwise_distance
+from diptych.torch.nn.functional.unpooling import fractional_max_pool2d as fractional_max_pool2d
+from diptych.torch.nn.functional.unpooling import (
+    fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices,
+)
+from diptych.torch.nn.functional.unpooling import fractional_max_pool3d as fractional_max_pool3d
+from diptych.torch.nn.functional.unpooling import (
+    fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices,
+)
+from diptych.torch.nn.functional.unpooling import max_unpool1d as max_unpool1d
+from diptych.torch.nn.functional.unpooling import max_unpool2d as max_unpool2d
+from diptych.torch.nn.functional.unpooling import max_unpool3d as max_unpool3d
+from diptych.torch.nn.functional.vision import affine_grid as affine_grid
+from diptych.torch.nn.functional.vision import channel_shuffle as channel_shuffle
+from diptych.torch.nn.functional.vision import grid_sample as grid_sample
+from diptych.torch.nn.functional.vision import interpolate as interpolate
+from diptych.torch.nn.functional.vision import native_channel_shuffle as native_channel_shuffle
+from diptych.torch.nn.functional.vision import pixel_shuffle as pixel_shuffle
+from diptych.torch.nn.functional.vision import pixel_unshuffle as pixel_unshuffle
+from diptych.torch.nn.functional.vision import upsample as upsample
+from diptych.torch.nn.functional.vision import upsample_bilinear as upsample_bilinear
+from diptych.torch.nn.functional.vision import upsample_nearest as upsample_nearest
 
 globals().update(_FUNCTIONS)

@@ -38,6 +38,7 @@ from diptych.torch.nn.modules.batchnorm import LazyBatchNorm1d as LazyBatchNorm1
 from diptych.torch.nn.modules.batchnorm import LazyBatchNorm2d as LazyBatchNorm2d
 from diptych.torch.nn.modules.batchnorm import LazyBatchNorm3d as LazyBatchNorm3d
 from diptych.torch.nn.modules.batchnorm import SyncBatchNorm as SyncBatchNorm
+from diptych.torch.nn.modules.channelshuffle import ChannelShuffle as ChannelShuffle
 from diptych.torch.nn.modules.container import Container as Container
 from diptych.torch.nn.modules.container import ModuleDict as ModuleDict
 from diptych.torch.nn.modules.container import ModuleList as ModuleList
@@ -60,6 +61,8 @@ from diptych.torch.nn.modules.dropout import Dropout3d as Dropout3d
 from diptych.torch.nn.modules.dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from diptych.torch.nn.modules.flatten import Flatten as Flatten
 from diptych.torch.nn.modules.flatten import Unflatten as Unflatten
+from diptych.torch.nn.modules.fold import Fold as Fold
+from diptych.torch.nn.modules.fold import Unfold as Unfold
 from diptych.torch.nn.modules.instancenorm import InstanceNorm1d as InstanceNorm1d
 from diptych.torch.nn.modules.instancenorm import InstanceNorm2d as InstanceNorm2d
 from diptych.torch.nn.modules.instancenorm import InstanceNorm3d as InstanceNorm3d
@@ -114,6 +117,31 @@ from diptych.torch.nn.modules.padding import ReplicationPad3d as ReplicationPad3
 from diptych.torch.nn.modules.padding import ZeroPad1d as ZeroPad1d
 from diptych.torch.nn.modules.padding import ZeroPad2d as ZeroPad2d
 from diptych.torch.nn.modules.padding import ZeroPad3d as ZeroPad3d
+from diptych.torch.nn.modules.pixelshuffle import PixelShuffle as PixelShuffle
+from diptych.torch.nn.modules.pixelshuffle import PixelUnshuffle as PixelUnshuffle
+from diptych.torch.nn.modules.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from diptych.torch.nn.modules.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from diptych.torch.nn.modules.pooling import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from diptych.torch.nn.modules.pooling import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from diptych.torch.nn.modules.pooling import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from diptych.torch.nn.modules.pooling import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from diptych.torch.nn.modules.pooling import AvgPool1d as AvgPool1d
+from diptych.torch.nn.modules.pooling import AvgPool2d as AvgPool2d
+from diptych.torch.nn.modules.pooling import AvgPool3d as AvgPool3d
+from diptych.torch.nn.modules.pooling import FractionalMaxPool2d as FractionalMaxPool2d
+from diptych.torch.nn.modules.pooling import FractionalMaxPool3d as FractionalMaxPool3d
+from diptych.torch.nn.modules.pooling import LPPool1d as LPPool1d
+from diptych.torch.nn.modules.pooling import LPPool2d as LPPool2d
+from diptych.torch.nn.modules.pooling import LPPool3d as LPPool3d
+from diptych.torch.nn.modules.pooling import MaxPool1d as MaxPool1d
+from diptych.torch.nn.modules.pooling import MaxPool2d as MaxPool2d
+from diptych.torch.nn.modules.pooling import MaxPool3d as MaxPool3d
+from diptych.torch.nn.modules.pooling import MaxUnpool1d as MaxUnpool1d
+from diptych.torch.nn.modules.pooling import MaxUnpool2d as MaxUnpool2d
+from diptych.torch.nn.modules.pooling import MaxUnpool3d as MaxUnpool3d
 from diptych.torch.nn.modules.sparse import Embedding as Embedding
+from diptych.torch.nn.modules.upsampling import Upsample as Upsample
+from diptych.torch.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
+from diptych.torch.nn.modules.upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 
 globals().update(_CLASSES)

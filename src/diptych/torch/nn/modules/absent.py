@@ -8,22 +8,6 @@ from diptych.torch.nn.modules.module import Module
 
 # reason -> names. The classes exist so that isinstance(module, nn.Conv2d) answers.
 ABSENT: dict[str, tuple[str, ...]] = {
-    "convolutions come with a later issue": (
-        "Fold", "Unfold",
-    ),
-    "pooling comes with the convolutions": (
-        "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d",
-        "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
-        "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
-        "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
-    ),
-    "padding and resampling layers come with the convolutions": (
-        "ChannelShuffle",
-        "PixelShuffle", "PixelUnshuffle",
-
-        "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d",
-
-    ),
     "recurrent layers come with a later issue": (
         "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
     ),
