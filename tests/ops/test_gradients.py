@@ -38,6 +38,7 @@ KNOWN: dict[tuple[str, str, str], str] = {
     ("first", "igammac", "f"): "it has no derivative by its first operand",
     ("second", "igammac", "f"): "it has no derivative by its first operand",
     ("first", "svd", "c"): GAUGE,
+    ("first", "eig", "c"): GAUGE,
     ("first", "complex", "c"): "its operands are real parts, sampled as complex",
 }
 

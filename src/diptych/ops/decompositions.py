@@ -9,10 +9,22 @@ import numpy as np
 from diptych.core import call
 from diptych.core.dtypes import complex_of, int64, real_of
 from diptych.core.layout import Layout, Shape, layout
-from diptych.core.operation import BadCall, Composite, NoBatching, NotDifferentiable, Params, Sample
+from diptych.core.operation import BadCall, Composite, NoBatching, Params, Sample
 from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, LinAlgError
-from diptych.ops.arithmetic import abs_, add, div, mul, sgn, sign, sqrt, square, sub
+from diptych.ops.arithmetic import (
+    abs_,
+    add,
+    conj,
+    div,
+    maximum,
+    mul,
+    sgn,
+    sign,
+    sqrt,
+    square,
+    sub,
+)
 from diptych.ops.comparison import eq, gt, ne
 from diptych.ops.contraction import dot
 from diptych.ops.families import primitive
@@ -28,15 +40,16 @@ from diptych.ops.linalg import (
     off_diagonal,
     require_matrices,
     row,
+    solve,
     solve_triangular,
     square_errors,
     square_samples,
     times,
     with_diagonal,
 )
-from diptych.ops.movement import concatenate, diagonal, narrow
+from diptych.ops.movement import concatenate, diagonal, narrow, reshape
 from diptych.ops.reduction import count, max_, min_, spread, sum_
-from diptych.ops.select import cast, complex_, imag, real, where
+from diptych.ops.select import cast, complex_, constant, imag, real, where
 from diptych.ops.transcendental import pow_
 from diptych.ops.triangle import tril
 
@@ -72,23 +85,27 @@ def _eigh_vjp(ctx: Any, ct_values: Any, ct_vectors: Any) -> Any:
 
 
 EIGH = primitive(
-    "eigh", "host", infer=_eigh_infer, vjp=_eigh_vjp, saves="o",
+    "eigh", "host", params=("upper",), infer=_eigh_infer, vjp=_eigh_vjp, saves="o",
     tolerance=TOLERANCE, batch=matrix_batch,
-    reference=iterative("eigh", lambda x: tuple(np.linalg.eigh(x))),
-    samples=hermitian_samples(), errors=lambda: square_errors("eigh"),
+    reference=iterative("eigh", lambda x, upper: tuple(np.linalg.eigh(x, _triangle(upper)))),
+    samples=hermitian_samples(False), errors=lambda: square_errors("eigh", False),
 )  # fmt: skip
 
 
+def _triangle(upper: bool) -> str:
+    return "U" if upper else "L"
+
+
 def _eigvalsh_vjp(ctx: Any, ct: Any) -> Any:
-    vectors = eigh(ctx.x[0])[1]
+    vectors = eigh(ctx.x[0], ctx.params[0])[1]
     return dot(times(vectors, row(ct)), adjoint(vectors))
 
 
 EIGVALSH = primitive(
-    "eigvalsh", "host", infer=_eigvalsh_infer, vjp=_eigvalsh_vjp, saves="0",
+    "eigvalsh", "host", params=("upper",), infer=_eigvalsh_infer, vjp=_eigvalsh_vjp, saves="0",
     tolerance=TOLERANCE, batch=matrix_batch,
-    reference=iterative("eigvalsh", np.linalg.eigvalsh),
-    samples=hermitian_samples(), errors=lambda: square_errors("eigh"),
+    reference=iterative("eigvalsh", lambda x, upper: np.linalg.eigvalsh(x, _triangle(upper))),
+    samples=hermitian_samples(False), errors=lambda: square_errors("eigh", False),
 )  # fmt: skip
 
 
@@ -99,10 +116,23 @@ def _eig_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...
     return layout(dtype, place.shape[:-1]), layout(dtype, place.shape)
 
 
+def _eig_vjp(ctx: Any, ct_values: Any, ct_vectors: Any) -> Any:
+    """Vectors of length one: what a cotangent asks along themselves only turns their phase."""
+    values, vectors = ctx.y
+    adjoint_v = adjoint(vectors)
+    turned = dot(adjoint_v, ct_vectors)
+    last = turned.layout.ndim
+    along = real(diagonal(turned, 0, last - 2, last - 1))
+    turned = sub(turned, times(dot(adjoint_v, vectors), row(along)))
+    inner = with_diagonal(div(turned, conj(_gaps(values))), ct_values)
+    result = solve(adjoint_v, dot(inner, adjoint_v))
+    place = ctx.layout(0)
+    return result if place.dtype.is_complex else real(result)
+
+
 EIG = primitive(
-    "eig", "host", infer=_eig_infer,
+    "eig", "host", infer=_eig_infer, vjp=_eig_vjp, saves="o",
     tolerance=TOLERANCE, batch=matrix_batch, samples=square_samples(),
-    vjp=NotDifferentiable("eig: no gradient rule is written yet"),
     reference=iterative("eig", lambda x: tuple(np.linalg.eig(x))),
     errors=lambda: square_errors("eig"),
 )  # fmt: skip
@@ -127,11 +157,11 @@ def _svd_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...
 def _svd_vjp(ctx: Any, ct_u: Any, ct_s: Any, ct_vh: Any) -> Any:
     u, s, vh = ctx.y
     least = s.layout.shape[-1]
-    if u.layout.shape[-1] != least or vh.layout.shape[-2] != least:
-        raise NotImplementedError(
-            "svd: the gradient with full_matrices=True is not defined: the extra vectors are "
-            "arbitrary; ask for full_matrices=False"
-        )
+    last = u.layout.ndim - 1
+    if u.layout.shape[-1] != least:  # the extra vectors are arbitrary: PyTorch leaves them out
+        u, ct_u = narrow(u, last, 0, least), narrow(ct_u, last, 0, least)
+    if vh.layout.shape[-2] != least:
+        vh, ct_vh = narrow(vh, last - 1, 0, least), narrow(ct_vh, last - 1, 0, least)
     dtype = u.layout.dtype
     u_h, v, ct_v = adjoint(u), adjoint(vh), adjoint(ct_vh)
     gaps = _gaps(square(s))
@@ -315,14 +345,14 @@ VECTOR_NORM = Composite(
 # ---- the functions
 
 
-def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Ascending eigenvalues and the eigenvectors (columns); the lower triangle is read."""
-    return call.current.apply1(EIGH, x, ())
+def eigh(x: Tensor, upper: bool = False) -> tuple[Tensor, Tensor]:
+    """Ascending eigenvalues and the eigenvectors (columns); one triangle is read."""
+    return call.current.apply1(EIGH, x, (upper,))
 
 
-def eigvalsh(x: Tensor) -> Tensor:
-    """Ascending eigenvalues of Hermitian matrices; the lower triangle is read."""
-    return call.current.apply1(EIGVALSH, x, ())
+def eigvalsh(x: Tensor, upper: bool = False) -> Tensor:
+    """Ascending eigenvalues of Hermitian matrices; one triangle is read."""
+    return call.current.apply1(EIGVALSH, x, (upper,))
 
 
 def eig(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -350,16 +380,39 @@ def vector_norm(x: Tensor, order: float, axes: Shape) -> Tensor:
     return call.current.apply1(VECTOR_NORM, x, (float(order), axes))
 
 
-def matrix_rank(x: Tensor, rtol: float | None = None) -> Tensor:
-    """How many singular values exceed ``rtol`` times the greatest.
+def matrix_rank(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
+    """How many singular values exceed both ``atol`` and ``rtol`` times the greatest.
 
-    By default ``rtol`` is the larger extent times the dtype's epsilon.
+    By default ``rtol`` is the larger extent times the dtype's epsilon, or 0 where ``atol`` is given
+    and positive. Either may be a tensor, one for each matrix.
     """
-    values = svdvals(x)
+    values = abs_(eigvalsh(x)) if hermitian else svdvals(x)
     place = values.layout
+    last = place.ndim - 1
+    if not count(place.shape, (last,)):
+        return sum_(values, (last,), int64)
+    top = reshape(max_(values, (last,)), (*place.shape[:-1], 1))
+    least = cutoff(top, x.layout, rtol, atol)
+    return sum_(cast(gt(values, least), int64), (last,))
+
+
+def cutoff(top: Tensor, place: Layout, rtol: Any, atol: Any) -> Any:
+    """The value below which singular values count as zero; ``top`` (*, 1) is the greatest."""
+    dtype = top.layout.dtype
+    default = max(place.shape[-2:]) * float(np.finfo(dtype.numpy).eps)
+    floor = _each(0.0 if atol is None else atol, top)
     if rtol is None:
-        rtol = max(x.layout.shape[-2:]) * float(np.finfo(place.dtype.numpy).eps)
-    if not count(place.shape, (place.ndim - 1,)):
-        return sum_(values, (place.ndim - 1,), int64)
-    least = mul(narrow(values, place.ndim - 1, 0, 1), rtol)
-    return sum_(cast(gt(values, least), int64), (place.ndim - 1,))
+        share = where(gt(floor, 0.0), 0.0, default) if atol is not None else _each(default, top)
+        share = cast(share, dtype)
+    else:
+        share = _each(rtol, top)
+    return maximum(floor, mul(share, top, dtype), dtype)
+
+
+def _each(value: Any, like: Tensor) -> Any:
+    """A number, or a tensor with one for each matrix, to compare with (*, 1)."""
+    dtype = like.layout.dtype
+    if isinstance(value, Tensor):
+        value = cast(value, dtype)
+        return reshape(value, (*value.layout.shape, 1))
+    return constant(value, dtype)

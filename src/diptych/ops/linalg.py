@@ -20,7 +20,7 @@ from diptych.ops.creation import iota
 from diptych.ops.families import primitive
 from diptych.ops.movement import concatenate, move_axis, narrow, reshape, sum_to, swap_axes
 from diptych.ops.reduction import sum_
-from diptych.ops.select import cast, complex_, imag, where
+from diptych.ops.select import cast, complex_, constant, imag, where
 from diptych.ops.triangle import tril, triu
 
 Array = np.ndarray[Any, Any]
@@ -216,9 +216,28 @@ INV = primitive(
 
 def _pinv_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
     place = layouts[0]
-    require_matrices(place, "pinv", square=False)
+    require_matrices(place, "pinv", square=params[0])
     *batch, rows, columns = place.shape
+    batch = list(broadcast_shapes((tuple(batch), layouts[1].shape, layouts[2].shape), "pinv"))
     return layout(place.dtype, (*batch, columns, rows))
+
+
+def _pinv(x: Array, share: Array, floor: Array, hermitian: bool) -> Array:
+    """What is at most ``floor``, or ``share`` of the greatest singular value, counts as zero."""
+    if not x.size:
+        batch = np.broadcast_shapes(x.shape[:-2], share.shape, floor.shape)
+        return np.zeros((*batch, x.shape[-1], x.shape[-2]), x.dtype)
+    if hermitian:
+        values, left = np.linalg.eigh(x)
+        right = np.conj(np.swapaxes(left, -1, -2))
+    else:
+        left, values, right = np.linalg.svd(x, full_matrices=False)
+    size = np.abs(values)
+    least = np.maximum(floor, share * size.max(-1))[..., None]
+    kept = size > least
+    inverse = np.where(kept, 1 / np.where(kept, values, 1), 0)
+    back = np.conj(np.swapaxes(right, -1, -2)) * inverse[..., None, :]
+    return np.asarray(back @ np.conj(np.swapaxes(left, -1, -2)), x.dtype)
 
 
 def _pinv_cotangent(x: Tensor, inverse: Tensor, ct: Tensor) -> Tensor:
@@ -233,14 +252,17 @@ def _pinv_cotangent(x: Tensor, inverse: Tensor, ct: Tensor) -> Tensor:
 
 
 PINV = primitive(
-    "pinv", "host", params=("rcond",), infer=_pinv_infer, saves="0o",
-    tolerance=TOLERANCE, batch=matrix_batch,
-    reference=iterative("pinv", np.linalg.pinv),
-    vjp=lambda ctx, ct: _pinv_cotangent(ctx.x[0], ctx.y[0], ct),
+    "pinv", "host", params=("hermitian",), infer=_pinv_infer, saves=("0o", "", ""),
+    tolerance=TOLERANCE, reference=iterative("pinv", _pinv),
+    vjp=lambda ctx, ct: (_pinv_cotangent(ctx.x[0], ctx.y[0], ct), None, None),
     samples=lambda: [
-        Sample((array,), (1e-6,)) for array in (*matrices(3, 2), *matrices(2, 2, 3)[:2])
+        Sample((array, np.float32(1e-6), np.float32(0)), (False,))
+        for array in (*matrices(3, 2), *matrices(2, 2, 3)[:2])
     ],
-    errors=lambda: square_errors("pinv", 1e-6, square=False),
+    errors=lambda: [
+        BadCall((np.ones(3), np.float64(0), np.float64(0)), ShapeError, "at least 2", (False,)),
+        BadCall((np.ones((2, 3)), np.float64(0), np.float64(0)), ShapeError, "2 by 3", (True,)),
+    ],
 )  # fmt: skip
 
 
@@ -482,9 +504,11 @@ def inv(x: Tensor) -> Tensor:
     return call.current.apply1(INV, x, ())
 
 
-def pinv(x: Tensor, rcond: float = 1e-15) -> Tensor:
-    """The pseudo-inverse; singular values below ``rcond`` times the largest count as zero."""
-    return call.current.apply1(PINV, x, (rcond,))
+def pinv(x: Tensor, rcond: Any = 1e-15, floor: Any = 0.0, hermitian: bool = False) -> Tensor:
+    """The pseudo-inverse; values below ``floor``, or ``rcond`` times the largest, count as zero."""
+    real = real_of(x.layout.dtype)
+    bounds = [b if isinstance(b, Tensor) else constant(b, real) for b in (rcond, floor)]
+    return call.current.apply(PINV, (x, *bounds), (hermitian,))
 
 
 def solve(a: Tensor, b: Tensor) -> Tensor:

@@ -9,12 +9,15 @@ from typing import Any
 from diptych import engine as _engine
 from diptych.torch import absent as _absent
 from diptych.torch import binary as _binary
+from diptych.torch import calculus as _calculus
 from diptych.torch import composed as _composed
 from diptych.torch import conversion as _conversion
+from diptych.torch import copies as _copies
 from diptych.torch import creation as _creation
 from diptych.torch import device as _device
 from diptych.torch import dtypes as _dtypes
 from diptych.torch import elementwise as _elementwise
+from diptych.torch import factors as _factors
 from diptych.torch import gradients as _gradients
 from diptych.torch import indexing as _indexing
 from diptych.torch import joining as _joining
@@ -55,7 +58,8 @@ TABLES: tuple[dict[str, Any], ...] = (
     _gradients.FUNCTIONS, _movement.FUNCTIONS,
     _joining.FUNCTIONS, _conversion.FUNCTIONS, _indexing.FUNCTIONS,
     _printing.FUNCTIONS, _reductions.FUNCTIONS, _products.FUNCTIONS, _selection.FUNCTIONS,
-    _namespace.FUNCTIONS, _composed.FUNCTIONS, _dtypes.NAMED,
+    _namespace.FUNCTIONS, _composed.FUNCTIONS, _copies.FUNCTIONS, _calculus.FUNCTIONS,
+    _factors.FUNCTIONS, _dtypes.NAMED,
     {alias: _dtypes.NAMED[name] for alias, name in _dtypes.ALIASES.items()},
     _device.LAYOUTS, _device.MEMORY_FORMATS, _methods.IN_PLACE_FUNCTIONS,
 )  # fmt: skip

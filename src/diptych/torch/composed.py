@@ -11,7 +11,7 @@ import numpy as np
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array
 from diptych.ops import comparison, movement, select
-from diptych.torch import binary, linalg, outputs, selection
+from diptych.torch import binary, linalg, outputs, special
 from diptych.torch.creation import as_dtype
 from diptych.torch.dtypes import Default, core_of
 from diptych.torch.gradient_nodes import label
@@ -57,20 +57,6 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
         )
     gap: Any = a.unsqueeze(-2) - b.unsqueeze(-3)  # type: ignore[attr-defined]
     return label(gap.norm(p, -1), "CdistBackward0")
-
-
-def trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1) -> Any:
-    """The integral by the trapezoidal rule."""
-    y = face(y, "trapezoid", "y")
-    axis = axis_of(dim, y.layout.ndim)
-    count = y.layout.shape[axis]
-    mean: Any = (y.narrow(axis, 1, count - 1) + y.narrow(axis, 0, count - 1)) * 0.5
-    if x is None:
-        return (mean * dx).sum(axis)
-    steps = selection.diff(x)
-    if steps.layout.ndim == 1:
-        steps = steps.reshape([-1 if k == axis else 1 for k in range(y.layout.ndim)])
-    return (mean * steps).sum(axis)
 
 
 def renorm(input: Any, p: float, dim: int, maxnorm: float, *, out: Any = None) -> Any:
@@ -255,10 +241,11 @@ METHODS.update({
     f"{name}_": in_place_view(name)
     for name in ("squeeze", "unsqueeze", "transpose", "t", "swapaxes", "swapdims")
 })  # fmt: skip
-METHODS.update(linalg.NAMESPACE)
+METHODS.update(linalg.NAMESPACE, **special.NAMESPACE)
+REPLACED_IN_PLACE = ("i0", "polygamma", "mvlgamma", "igamma", "igammac", "ldexp", "renorm")
 FUNCTIONS: dict[str, Any] = {
     f.__name__: f
-    for f in (*_BOTH, cdist, trapezoid, cartesian_prod, combinations, block_diag, vander,
+    for f in (*_BOTH, cdist, cartesian_prod, combinations, block_diag, vander,
               unravel_index, threshold, hann_window, hamming_window, blackman_window)
 }  # fmt: skip
-FUNCTIONS.update(linalg.NAMESPACE, trapz=trapezoid)
+FUNCTIONS.update(linalg.NAMESPACE, **special.NAMESPACE)

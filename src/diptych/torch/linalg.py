@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from diptych.core import dtypes as engine
+from diptych.core.tensor import Tensor as CoreTensor
 from diptych.ops import (
     arithmetic,
     comparison,
@@ -18,45 +17,18 @@ from diptych.ops import (
     select,
 )
 from diptych.ops import linalg as operations
-from diptych.torch import outputs, products, reductions
+from diptych.torch import factors, outputs, products, reductions
 from diptych.torch.dtypes import core_of
-from diptych.torch.dtypes import scalar_name as word
+from diptych.torch.dtypes import of as dtype_of
 from diptych.torch.gradient_nodes import label
+from diptych.torch.joining import cat
+from diptych.torch.matrices import LinAlgError as LinAlgError
+from diptych.torch.matrices import epsilon as _epsilon
+from diptych.torch.matrices import guarded as _guarded
+from diptych.torch.matrices import matrices as _matrices
 from diptych.torch.movement import matrix_transpose
 from diptych.torch.return_types import make
-from diptych.torch.tensor import Tensor, axis_of, face
-
-
-class LinAlgError(RuntimeError):
-    """A matrix that has no inverse, no factor or no solution."""
-
-    __module__ = "torch._C"
-
-
-def _matrices(x: Any, name: str, square: bool = False) -> Tensor:
-    x = face(x, name, "A")
-    shape = x.layout.shape
-    if len(shape) < 2:
-        raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    if square and shape[-1] != shape[-2]:
-        raise RuntimeError(
-            f"{name}: A must be batches of square matrices, but they are {shape[-2]} by "
-            f"{shape[-1]} matrices"
-        )
-    if x.layout.dtype not in (*engine.FLOATS[2:], *engine.COMPLEX):
-        raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. Got "
-            f"{word(x.layout.dtype)}"
-        )
-    return x
-
-
-def _guarded(function: Any, message: str, *operands: Any) -> Any:
-    """Call LAPACK through an operation; its complaint in PyTorch's class and words."""
-    try:
-        return function(*operands)
-    except np.linalg.LinAlgError as error:
-        raise LinAlgError(f"{message} ({error})") from error
+from diptych.torch.tensor import axis_of, face
 
 
 def inv(A: Any, *, out: Any = None) -> Any:
@@ -70,20 +42,16 @@ def inv(A: Any, *, out: Any = None) -> Any:
     return outputs.finish(label(result, "LinalgInvExBackward0"), out, "linalg.inv")
 
 
-def pinv(A: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool = False,
-         out: Any = None) -> Any:  # fmt: skip
-    """The pseudo-inverse of each matrix."""
-    x = _matrices(A, "linalg.pinv")
-    cut = rtol
-    if cut is None:
-        cut = max(x.layout.shape[-2:]) * _epsilon(x)
-    if atol not in (None, 0, 0.0):
-        raise NotImplementedError("torch.linalg.pinv with atol is not implemented in diptych")
-    return outputs.finish(operations.pinv(x, float(cut)), out, "linalg.pinv")
-
-
-def _epsilon(x: Tensor) -> float:
-    return 2.0**-52 if engine.real_of(x.layout.dtype) is engine.float64 else 2.0**-23
+def pinv(A: Any, *, rcond: Any = None, atol: Any = None, rtol: Any = None,
+         hermitian: bool = False, out: Any = None) -> Any:  # fmt: skip
+    """The pseudo-inverse of each matrix; what is below atol or rtol times the greatest is 0."""
+    x = _matrices(A, "linalg.pinv", hermitian)
+    share = rcond if rtol is None else rtol
+    if share is None:
+        positive = atol is not None and (isinstance(atol, CoreTensor) or atol > 0)
+        share = 0.0 if positive else max(x.layout.shape[-2:]) * _epsilon(x)
+    result = operations.pinv(x, share, 0.0 if atol is None else atol, bool(hermitian))
+    return outputs.finish(result, out, "linalg.pinv")
 
 
 def solve(A: Any, B: Any, *, left: bool = True, out: Any = None) -> Any:
@@ -154,20 +122,21 @@ def logdet(input: Any) -> Any:
     return face(select.where(comparison.lt(sign, 0), math.nan, size), "logdet")
 
 
+def _upper(UPLO: str) -> bool:
+    if UPLO.upper() not in ("U", "L"):
+        raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
+    return UPLO.upper() == "U"
+
+
 def eigh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues and eigenvectors of Hermitian matrices."""
-    x = _matrices(A, "linalg.eigh", True)
-    if UPLO.upper() == "U":
-        x = arithmetic.conj(matrix_transpose(x))
-    return make("linalg_eigh", decompositions.eigh(x))
+    return make("linalg_eigh", decompositions.eigh(_matrices(A, "linalg.eigh", True), _upper(UPLO)))
 
 
 def eigvalsh(A: Any, UPLO: str = "L", *, out: Any = None) -> Any:
     """Eigenvalues of Hermitian matrices."""
     x = _matrices(A, "linalg.eigvalsh", True)
-    if UPLO.upper() == "U":
-        x = arithmetic.conj(matrix_transpose(x))
-    return outputs.finish(decompositions.eigvalsh(x), out, "linalg.eigvalsh")
+    return outputs.finish(decompositions.eigvalsh(x, _upper(UPLO)), out, "linalg.eigvalsh")
 
 
 def eig(A: Any, *, out: Any = None) -> Any:
@@ -194,9 +163,10 @@ def svdvals(A: Any, *, driver: Any = None, out: Any = None) -> Any:
 def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
     """Q with orthonormal columns and triangular R."""
     x = _matrices(A, "linalg.qr")
+    if mode == "r":
+        r = decompositions.qr(x)[1]
+        return make("linalg_qr", (x.new_zeros((0,)), r))  # type: ignore[attr-defined]
     if mode not in ("reduced", "complete"):
-        if mode == "r":
-            raise NotImplementedError("torch.linalg.qr(mode='r') is not implemented in diptych")
         raise RuntimeError(
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', "
             "or 'complete'"
@@ -204,19 +174,43 @@ def qr(A: Any, mode: str = "reduced", *, out: Any = None) -> Any:
     return make("linalg_qr", decompositions.qr(x, mode == "complete"))
 
 
-def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: Any = None) -> Any:
+def solve_ex(
+    A: Any, B: Any, *, left: bool = True, check_errors: bool = False, out: Any = None
+) -> Any:
+    """X of A X = B, and the info of each matrix (zeros: a singular one raises)."""
+    result = solve(A, B, left=left)
+    info = result.new_zeros(A.layout.shape[:-2], dtype=dtype_of(engine.int32))
+    return make("linalg_solve_ex", (result, info))
+
+
+def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> Any:
     """The solution of least norm of a linear least-squares problem."""
     a, b = _matrices(A, "linalg.lstsq"), face(B, "linalg.lstsq", "B", 2)
+    driver = driver or "gelsy"
+    if driver not in ("gels", "gelsy", "gelsd", "gelss"):
+        raise RuntimeError(
+            "torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)"
+        )
     cut = max(a.layout.shape[-2:]) * _epsilon(a) if rcond is None else float(rcond)
-    solution = operations.lstsq(a, b, cut)
+    vector = b.layout.ndim == 1 or b.layout.shape == a.layout.shape[:-1]
+    grown: Any = movement.reshape(b, (*b.layout.shape, 1)) if vector else b
+    solution = operations.lstsq(a, grown, cut)
     rows, columns = a.layout.shape[-2:]
-    rank = decompositions.matrix_rank(a)
-    nothing = a.new_zeros((0,))  # type: ignore[attr-defined]
+    nothing: Any = a.new_zeros((0,))  # type: ignore[attr-defined]
+    rank = values = nothing.to(dtype_of(engine.int64))
+    values = nothing
     residuals = nothing
-    if rows > columns and bool(comparison.eq(rank, columns).all()):
-        gap = arithmetic.sub(contraction.matmul(a, solution), b)
+    if driver != "gels":
+        rank = decompositions.matrix_rank(a.detach(), cut)
+    if driver in ("gelsd", "gelss"):
+        values = decompositions.svdvals(a.detach())
+    full = driver == "gels" or bool(comparison.eq(rank, columns).all())  # type: ignore[attr-defined]
+    if rows > columns and driver != "gelsy" and full:
+        gap = arithmetic.sub(contraction.matmul(a, solution), grown)
         residuals = reduction.sum_(arithmetic.square(arithmetic.abs_(gap)), (gap.layout.ndim - 2,))
-    return make("linalg_lstsq", (solution, residuals, rank, nothing))
+    if vector:
+        solution = movement.reshape(solution, solution.layout.shape[:-1])
+    return make("linalg_lstsq", (solution, residuals, rank, values))
 
 
 def matrix_power(A: Any, n: int, *, out: Any = None) -> Any:
@@ -230,13 +224,16 @@ def matrix_exp(A: Any) -> Any:
     return operations.matrix_exp(_matrices(A, "linalg.matrix_exp", True))
 
 
-def matrix_rank(A: Any, *, atol: Any = None, rtol: Any = None, hermitian: bool = False,
-                out: Any = None) -> Any:  # fmt: skip
+def matrix_rank(A: Any, tol: Any = None, *, atol: Any = None, rtol: Any = None,
+                hermitian: bool = False, out: Any = None) -> Any:  # fmt: skip
     """The number of singular values that are not negligible."""
-    if atol is not None:
-        raise NotImplementedError("torch.linalg.matrix_rank with atol is not implemented")
-    x = _matrices(A, "linalg.matrix_rank")
-    return decompositions.matrix_rank(x, None if rtol is None else float(rtol))
+    if isinstance(tol, bool):  # matrix_rank(A, hermitian)
+        tol, hermitian = None, tol
+    if tol is not None:
+        atol, rtol = tol, 0.0
+    x = _matrices(A, "linalg.matrix_rank", hermitian).detach()
+    result = decompositions.matrix_rank(x, rtol, atol, bool(hermitian))
+    return outputs.finish(face(result, "matrix_rank"), out, "linalg.matrix_rank")
 
 
 def norm(
@@ -332,13 +329,60 @@ matmul = products.matmul
 
 
 def tensorinv(A: Any, ind: int = 2, *, out: Any = None) -> Any:
-    """Not there yet."""
-    raise NotImplementedError("torch.linalg.tensorinv is not implemented in diptych")
+    """The inverse of tensordot with A over its last axes."""
+    x = face(A, "linalg.tensorinv", "A")
+    if ind <= 0:
+        raise RuntimeError("Expected a strictly positive integer for 'ind'")
+    shape = x.layout.shape
+    rows, columns = math.prod(shape[:ind]), math.prod(shape[ind:])
+    if rows != columns:
+        raise RuntimeError(
+            f"Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {columns} != {rows}"
+        )
+    inverse = inv(movement.reshape(x, (rows, columns)))
+    result = movement.reshape(inverse, (*shape[ind:], *shape[:ind]))
+    return outputs.finish(result, out, "linalg.tensorinv")
 
+
+def tensorsolve(A: Any, B: Any, dims: Any = None, *, out: Any = None) -> Any:
+    """X of tensordot(A, X) = B."""
+    a: Any = face(A, "linalg.tensorsolve", "A")
+    b = face(B, "linalg.tensorsolve", "B", 2)
+    if dims is not None:
+        a = a.movedim(tuple(dims), tuple(range(a.layout.ndim - len(dims), a.layout.ndim)))
+    shape = a.layout.shape[b.layout.ndim :]
+    rows, columns = b.layout.size, math.prod(shape)
+    if a.layout.size != rows * columns or rows != columns:
+        raise RuntimeError(
+            "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == "
+            f"prod(self.shape[:other.ndim]), but got {columns} != {rows}"
+        )
+    solution = solve(movement.reshape(a, (rows, columns)), movement.reshape(b, (rows,)))
+    return outputs.finish(movement.reshape(solution, shape), out, "linalg.tensorsolve")
+
+
+def vander(x: Any, N: int | None = None) -> Any:
+    """The powers 0 to N - 1 of each element along a new last axis."""
+    x: Any = face(x, "linalg.vander", "x")  # type: ignore[no-redef]
+    count = x.layout.shape[-1] if N is None else N
+    if count <= 1:
+        raise RuntimeError("N must be greater than 1.")
+    if x.layout.dtype is engine.bool_ or not x.layout.dtype.is_inexact:
+        x = x.to(dtype_of(engine.int64))
+    grown = movement.broadcast_to(x.unsqueeze(-1), (*x.layout.shape, count - 1))
+    return cat([x.new_ones((*x.layout.shape, 1)), grown.cumprod(-1)], -1)  # type: ignore[attr-defined]
+
+
+lu, lu_factor, lu_factor_ex = factors.lu, factors.lu_factor, factors.lu_factor_ex
+lu_solve, inv_ex, cholesky_ex = factors.lu_solve, factors.inv_ex, factors.cholesky_ex
+ldl_factor, ldl_factor_ex = factors.ldl_factor, factors.ldl_factor_ex
+ldl_solve, householder_product = factors.ldl_solve, factors.householder_product
 
 # What the torch namespace and Tensor have of these.
 NAMESPACE: dict[str, Any] = {
-    "det": det, "slogdet": slogdet, "logdet": logdet, "inverse": inv, "pinverse": pinv,
+    "det": det, "slogdet": slogdet, "logdet": logdet, "inverse": inv,
+    "pinverse": lambda input, rcond=1e-15: pinv(input, rcond=rcond),
     "cholesky": lambda input, upper=False, *, out=None: cholesky(input, upper=upper, out=out),
     "matrix_power": matrix_power, "matrix_exp": matrix_exp,
     "qr": lambda input, some=True: make("qr", tuple(qr(input, "reduced" if some else "complete"))),

@@ -8,10 +8,13 @@ from typing import Any
 from diptych.torch import (
     absent,
     binary,
+    calculus,
     composed,
     conversion,
+    copies,
     creation,
     elementwise,
+    factors,
     gradients,
     indexing,
     movement,
@@ -77,7 +80,7 @@ def power_of_number(self: Any, base: Any) -> Any:
 
 ROOMS: tuple[Any, ...] = (
     creation, random, gradients, movement, conversion, printing, indexing, reductions, products,
-    selection, namespace, composed, overrides,
+    selection, namespace, composed, overrides, copies, calculus, factors,
 )  # fmt: skip
 
 
@@ -89,7 +92,7 @@ def attach_all() -> None:
     attach(_operators())
     for room in ROOMS:
         attach(room.METHODS)
-    for room in (elementwise, binary, products, selection):
+    for room in (elementwise, binary, products, selection, composed):
         attach({f"{name}_": replaced(name, room.FUNCTIONS[name])
                 for name in room.REPLACED_IN_PLACE})  # fmt: skip
     attach({

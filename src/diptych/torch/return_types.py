@@ -46,8 +46,16 @@ TYPES.update({
         ("eig", "eigenvalues", "eigenvectors"), ("qr", "Q", "R"), ("slogdet", "sign", "logabsdet"),
         ("lstsq", "solution", "residuals", "rank", "singular_values"), ("lu", "P", "L", "U"),
         ("inv_ex", "inverse", "info"), ("cholesky_ex", "L", "info"),
+        ("solve_ex", "result", "info"), ("lu_factor", "LU", "pivots"),
+        ("lu_factor_ex", "LU", "pivots", "info"), ("ldl_factor", "LD", "pivots"),
+        ("ldl_factor_ex", "LD", "pivots", "info"),
     )
 })  # fmt: skip
+TYPES["geqrf"] = result("geqrf", "a", "tau")
+TYPES["lu_unpack"] = result("lu_unpack", "P", "L", "U")
+TYPES["triangular_solve"] = result("triangular_solve", "solution", "cloned_coefficient")
+TYPES["histogram"] = result("histogram", "hist", "bin_edges")
+TYPES["histogramdd"] = result("histogramdd", "hist", "bin_edges")
 TYPES["svd"] = result("svd", "U", "S", "V")
 TYPES["qr"] = result("qr", "Q", "R")
 TYPES["slogdet"] = result("slogdet", "sign", "logabsdet")
