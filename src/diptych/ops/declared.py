@@ -5,6 +5,7 @@ from diptych.ops import arithmetic as arithmetic
 from diptych.ops import attention as attention
 from diptych.ops import bessel as bessel
 from diptych.ops import channels as channels
+from diptych.ops import collection as collection
 from diptych.ops import comparison as comparison
 from diptych.ops import contraction as contraction
 from diptych.ops import convolution as convolution

@@ -7,8 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from diptych.core import tape
+from diptych.ops.arithmetic import mul
+from diptych.ops.collection import total_norm
+from diptych.optim.update import Rule, step
 from diptych.torch.creation import tensor
 from diptych.torch.tensor import Tensor
+
+_SCALING = Rule(
+    "clip_grads_with_norm_",
+    (),
+    ("factor",),
+    lambda own, same, slots, numbers, flags: (mul(own, numbers[0]),),
+)
 
 
 def _gradients(parameters: Any) -> list[Any]:
@@ -36,6 +46,8 @@ def get_total_norm(
     with tape.recording(False):
         if not tensors:
             return tensor(0.0)
+        if norm_type == 2.0 and _alike(tensors):
+            return _finite(total_norm(tensors), norm_type, error_if_nonfinite)
         norms = [t.norm(norm_type) for t in tensors]
         if len(norms) == 1:
             total = norms[0].norm(norm_type) if norm_type != 2.0 else norms[0].abs()
@@ -48,13 +60,23 @@ def get_total_norm(
             for place, norm in enumerate(norms):
                 flat[place] = norm
             total = flat.norm(norm_type)
-        if error_if_nonfinite and not bool(total.isfinite()):
-            raise RuntimeError(
-                f"The total norm of order {norm_type} for gradients from `parameters` is "
-                "non-finite, so it cannot be clipped. To disable this error and scale the "
-                "gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
-            )
-        return total
+        return _finite(total, norm_type, error_if_nonfinite)
+
+
+def _alike(tensors: Any) -> bool:
+    """Whether all are of one real floating dtype."""
+    dtype = tensors[0].layout.dtype
+    return dtype.is_float and all(x.layout.dtype is dtype for x in tensors)
+
+
+def _finite(total: Any, norm_type: float, wanted: bool) -> Any:
+    if wanted and not bool(total.isfinite()):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is "
+            "non-finite, so it cannot be clipped. To disable this error and scale the "
+            "gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+        )
+    return total
 
 
 def clip_grads_with_norm_(
@@ -64,8 +86,15 @@ def clip_grads_with_norm_(
     grads = _gradients(parameters)
     with tape.recording(False):
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        for grad in grads:
-            grad.mul_(factor)
+        if not grads:
+            return
+        if not _alike([factor, *grads]):
+            for grad in grads:
+                grad.mul_(factor)
+            return
+        number = factor.item()
+        if number != 1.0:  # scaling by one changes nothing
+            step(_SCALING, (), grads, grads, (), (number,))
 
 
 def clip_grad_norm_(

@@ -251,8 +251,6 @@ def pad_sequence(
         raise RuntimeError(
             f"Expected padding_side to be one of left or right, but got {padding_side}."
         )
-    if isinstance(sequences, Tensor):
-        sequences = sequences.unbind(0)
     rows = [face(s, "pad_sequence", "sequences") for s in sequences]
     if not rows:
         raise RuntimeError("received an empty list of sequences")
@@ -279,10 +277,10 @@ def pad_sequence(
 
 def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = False) -> list[Any]:
     """The sequences of a padded batch, each at its own length."""
-    x = face(padded_sequences, "unpad_sequence")
+    x: Any = face(padded_sequences, "unpad_sequence")
     if not batch_first:
         x = swap_axes(x, 0, 1)
-    rows = x.unbind(0)  # type: ignore[attr-defined]
+    rows = x.unbind(0)
     return [row[: int(n)] for row, n in zip(rows, _integers(lengths), strict=False)]
 
 
