@@ -9,6 +9,7 @@ from diptych.core.layout import layout, reshape_strides
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import alias, wrap
 from diptych.ops import movement, select
+from diptych.ops.sections import sections
 from diptych.torch import dtypes
 from diptych.torch.dtypes import core_of
 from diptych.torch.gradient_nodes import label
@@ -478,12 +479,7 @@ def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, 
                 f"split_with_sizes expects split_sizes to sum exactly to {extent} (input tensor's "
                 f"size at dimension {axis}), but got split_sizes={sizes}"
             )
-    pieces = []
-    start = 0
-    for size in sizes:
-        pieces.append(label(movement.narrow(x, axis, start, size), "SplitBackward0"))
-        start += size
-    return tuple(pieces)
+    return tuple(sections(x, axis, sizes))
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
@@ -539,8 +535,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     if not x.layout.ndim:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
     axis = axis_of(dim, x.layout.ndim)
-    entries = [select_(x, axis, k) for k in range(x.layout.shape[axis])]
-    return tuple([label(entry, "UnbindBackward0") for entry in entries])
+    return tuple(sections(x, axis, [1] * x.layout.shape[axis], drop=True))
 
 
 def _axis_split(name: str, axis: int, least: int) -> Any:
