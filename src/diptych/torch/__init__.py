@@ -76,6 +76,10 @@ ELSEWHERE = {
     "save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp",
     "convolution": "nn.functional.convolution",
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
+    **dict.fromkeys(
+        "gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell".split(),
+        "nn.functional.recurrent",
+    ),
 }  # fmt: skip
 
 

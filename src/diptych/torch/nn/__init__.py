@@ -11,6 +11,9 @@ from diptych.torch.nn.modules import CELU as CELU
 from diptych.torch.nn.modules import ELU as ELU
 from diptych.torch.nn.modules import GELU as GELU
 from diptych.torch.nn.modules import GLU as GLU
+from diptych.torch.nn.modules import GRU as GRU
+from diptych.torch.nn.modules import LSTM as LSTM
+from diptych.torch.nn.modules import RNN as RNN
 from diptych.torch.nn.modules import SELU as SELU
 from diptych.torch.nn.modules import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from diptych.torch.nn.modules import AdaptiveAvgPool2d as AdaptiveAvgPool2d
@@ -58,6 +61,7 @@ from diptych.torch.nn.modules import FractionalMaxPool2d as FractionalMaxPool2d
 from diptych.torch.nn.modules import FractionalMaxPool3d as FractionalMaxPool3d
 from diptych.torch.nn.modules import GaussianNLLLoss as GaussianNLLLoss
 from diptych.torch.nn.modules import GroupNorm as GroupNorm
+from diptych.torch.nn.modules import GRUCell as GRUCell
 from diptych.torch.nn.modules import Hardshrink as Hardshrink
 from diptych.torch.nn.modules import Hardsigmoid as Hardsigmoid
 from diptych.torch.nn.modules import Hardswish as Hardswish
@@ -86,6 +90,7 @@ from diptych.torch.nn.modules import LogSoftmax as LogSoftmax
 from diptych.torch.nn.modules import LPPool1d as LPPool1d
 from diptych.torch.nn.modules import LPPool2d as LPPool2d
 from diptych.torch.nn.modules import LPPool3d as LPPool3d
+from diptych.torch.nn.modules import LSTMCell as LSTMCell
 from diptych.torch.nn.modules import MarginRankingLoss as MarginRankingLoss
 from diptych.torch.nn.modules import MaxPool1d as MaxPool1d
 from diptych.torch.nn.modules import MaxPool2d as MaxPool2d
@@ -119,6 +124,9 @@ from diptych.torch.nn.modules import ReplicationPad1d as ReplicationPad1d
 from diptych.torch.nn.modules import ReplicationPad2d as ReplicationPad2d
 from diptych.torch.nn.modules import ReplicationPad3d as ReplicationPad3d
 from diptych.torch.nn.modules import RMSNorm as RMSNorm
+from diptych.torch.nn.modules import RNNBase as RNNBase
+from diptych.torch.nn.modules import RNNCell as RNNCell
+from diptych.torch.nn.modules import RNNCellBase as RNNCellBase
 from diptych.torch.nn.modules import RReLU as RReLU
 from diptych.torch.nn.modules import Sequential as Sequential
 from diptych.torch.nn.modules import Sigmoid as Sigmoid

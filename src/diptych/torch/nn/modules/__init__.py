@@ -139,6 +139,14 @@ from diptych.torch.nn.modules.pooling import MaxPool3d as MaxPool3d
 from diptych.torch.nn.modules.pooling import MaxUnpool1d as MaxUnpool1d
 from diptych.torch.nn.modules.pooling import MaxUnpool2d as MaxUnpool2d
 from diptych.torch.nn.modules.pooling import MaxUnpool3d as MaxUnpool3d
+from diptych.torch.nn.modules.rnn import GRU as GRU
+from diptych.torch.nn.modules.rnn import LSTM as LSTM
+from diptych.torch.nn.modules.rnn import RNN as RNN
+from diptych.torch.nn.modules.rnn import GRUCell as GRUCell
+from diptych.torch.nn.modules.rnn import LSTMCell as LSTMCell
+from diptych.torch.nn.modules.rnn import RNNBase as RNNBase
+from diptych.torch.nn.modules.rnn import RNNCell as RNNCell
+from diptych.torch.nn.modules.rnn import RNNCellBase as RNNCellBase
 from diptych.torch.nn.modules.sparse import Embedding as Embedding
 from diptych.torch.nn.modules.upsampling import Upsample as Upsample
 from diptych.torch.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d

@@ -8,9 +8,6 @@ from diptych.torch.nn.modules.module import Module
 
 # reason -> names. The classes exist so that isinstance(module, nn.Conv2d) answers.
 ABSENT: dict[str, tuple[str, ...]] = {
-    "recurrent layers come with a later issue": (
-        "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase",
-    ),
     "attention comes with a later issue": (
         "MultiheadAttention", "Transformer", "TransformerDecoder", "TransformerDecoderLayer",
         "TransformerEncoder", "TransformerEncoderLayer",
