@@ -222,12 +222,12 @@ def _infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
             op="resample", argument="bands", got=bands,
             expected=f"to lie on the axes of {list(place.shape)} from {first} on",
         )  # fmt: skip
-    whole = all(band.kind in ("mean", "nearest") and not band.adjoint for band in bands)
+    whole = all(band.kind in ("mean", "nearest", "nearest-exact") and not band.adjoint for band in bands)
     if place.dtype not in (REAL if whole else FLOATS):
         raise UnsupportedDTypeError(
             f"\"resample\" not implemented for '{place.dtype}'", op="resample", got=place.dtype
         )
-    if any(band.target and not band.source for band in bands):
+    if any(band.target and not band.source and not band.adjoint for band in bands):
         raise ShapeError(op="resample", argument="bands", got=bands, expected="elements to read")
     return layout(place.dtype, resampled_shape(place, bands, first))
 
@@ -263,7 +263,7 @@ def _along(x: Array, entry: Table, axis: int) -> Any:
 
 def _resample(x: Array, bands: Bands, first: int) -> Array:
     shape = (*x.shape[:first], *[b.target for b in bands], *x.shape[first + len(bands) :])
-    if 0 in shape:
+    if 0 in shape or not x.size:
         return np.zeros(shape, x.dtype)
     tables = [table(band, x.dtype == np.float64) for band in bands]
     divided = divisor(tables)

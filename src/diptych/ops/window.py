@@ -17,7 +17,7 @@ from diptych.core import call
 from diptych.core.dtypes import NUMERIC, REAL, int32, int64
 from diptych.core.layout import Layout, Shape, layout
 from diptych.core.operation import BadCall, Params, Primitive, Sample
-from diptych.core.tensor import Tensor
+from diptych.core.tensor import Tensor, cast_class
 from diptych.errors import ShapeError, UnsupportedDTypeError
 from diptych.ops.families import primitive, ulp
 from diptych.ops.indexing import scatter, zeros
@@ -360,4 +360,4 @@ def scatter_spatial(
     count = len(extents)
     shape = values.layout.shape
     whole = (*shape[:first], *extents, *shape[first + count :])
-    return _unpool(values, index, whole, first, count, mode)
+    return cast_class(_unpool(values, index, whole, first, count, mode), values.result_type)

@@ -201,6 +201,8 @@ def _outputs(name: str, output_size: Any, shape: Shape, count: int) -> Shape:
     if not isinstance(output_size, (tuple, list)):
         output_size = (output_size,) * count
     if len(output_size) != count:
+        if "max" in name:
+            raise RuntimeError(f"{name}(): internal error: output_size.size() must be {count}")
         raise RuntimeError(f"{name}: output_size must be {count}")
     return tuple(
         extent if wanted is None else whole(wanted, name, "output_size", 2)

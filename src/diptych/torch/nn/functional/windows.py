@@ -156,6 +156,11 @@ def _check_rank(name: str, shape: Shape, count: int) -> None:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{low}, {high}], but got -3)"
         )
+    if name == "avg_pool2d":
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but "
+            f"got:{list(shape)}"
+        )
     raise RuntimeError(
         f"non-empty {count + 1}D or {count + 2}D (batch mode) tensor expected for input"
     )
