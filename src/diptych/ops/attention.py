@@ -374,6 +374,17 @@ SCALED_DOT_PRODUCT_ATTENTION = Composite(
 )  # fmt: skip
 
 
+def weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, causal: int | None) -> Tensor:
+    """softmax(q k^T scale + mask) in full; rows that see nothing are zeros."""
+    masks: tuple[Tensor, ...] = ()
+    if mask is not None:
+        dtype = q.layout.dtype
+        if mask.layout.dtype is bool_:
+            mask = where(mask, constant(0.0, dtype), constant(float("-inf"), dtype), dtype)
+        masks = (mask if mask.layout.dtype is dtype else cast(mask, dtype),)
+    return _open_weights(q, k, masks, (scale, causal))
+
+
 def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: int | None = None
 ) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diptych.torch.nn import attention as attention
 from diptych.torch.nn import functional as functional
 from diptych.torch.nn import init as init
 from diptych.torch.nn import modules as modules
@@ -103,6 +104,7 @@ from diptych.torch.nn.modules import Module as Module
 from diptych.torch.nn.modules import ModuleDict as ModuleDict
 from diptych.torch.nn.modules import ModuleList as ModuleList
 from diptych.torch.nn.modules import MSELoss as MSELoss
+from diptych.torch.nn.modules import MultiheadAttention as MultiheadAttention
 from diptych.torch.nn.modules import MultiLabelMarginLoss as MultiLabelMarginLoss
 from diptych.torch.nn.modules import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from diptych.torch.nn.modules import MultiMarginLoss as MultiMarginLoss
@@ -143,6 +145,11 @@ from diptych.torch.nn.modules import SyncBatchNorm as SyncBatchNorm
 from diptych.torch.nn.modules import Tanh as Tanh
 from diptych.torch.nn.modules import Tanhshrink as Tanhshrink
 from diptych.torch.nn.modules import Threshold as Threshold
+from diptych.torch.nn.modules import Transformer as Transformer
+from diptych.torch.nn.modules import TransformerDecoder as TransformerDecoder
+from diptych.torch.nn.modules import TransformerDecoderLayer as TransformerDecoderLayer
+from diptych.torch.nn.modules import TransformerEncoder as TransformerEncoder
+from diptych.torch.nn.modules import TransformerEncoderLayer as TransformerEncoderLayer
 from diptych.torch.nn.modules import TripletMarginLoss as TripletMarginLoss
 from diptych.torch.nn.modules import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from diptych.torch.nn.modules import Unflatten as Unflatten

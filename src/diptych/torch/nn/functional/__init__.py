@@ -41,6 +41,9 @@ from diptych.torch.nn.functional.activations import threshold as threshold
 from diptych.torch.nn.functional.activations import threshold_ as threshold_
 from diptych.torch.nn.functional.affine import bilinear as bilinear
 from diptych.torch.nn.functional.affine import linear as linear
+from diptych.torch.nn.functional.attention import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
 from diptych.torch.nn.functional.binary import binary_cross_entropy as binary_cross_entropy
 from diptych.torch.nn.functional.binary import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -68,6 +71,9 @@ from diptych.torch.nn.functional.convolution import conv_transpose3d as conv_tra
 from diptych.torch.nn.functional.embeddings import embedding as embedding
 from diptych.torch.nn.functional.folding import fold as fold
 from diptych.torch.nn.functional.folding import unfold as unfold
+from diptych.torch.nn.functional.multihead import (
+    multi_head_attention_forward as multi_head_attention_forward,
+)
 from diptych.torch.nn.functional.normalizations import layer_norm as layer_norm
 from diptych.torch.nn.functional.normalizations import normalize as normalize
 from diptych.torch.nn.functional.normalizations import rms_norm as rms_norm

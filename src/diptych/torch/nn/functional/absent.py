@@ -7,9 +7,6 @@ from typing import Any
 
 # reason -> names
 ABSENT: dict[str, tuple[str, ...]] = {
-    "attention comes with a later issue": (
-        "multi_head_attention_forward", "scaled_dot_product_attention",
-    ),
     "it is rarely used and comes with a later issue": (
         "ctc_loss", "embedding_bag", "grouped_mm", "linear_cross_entropy", "pdist",
         "scaled_grouped_mm", "scaled_mm",

@@ -31,6 +31,7 @@ from diptych.torch.nn.modules.activation import Softsign as Softsign
 from diptych.torch.nn.modules.activation import Tanh as Tanh
 from diptych.torch.nn.modules.activation import Tanhshrink as Tanhshrink
 from diptych.torch.nn.modules.activation import Threshold as Threshold
+from diptych.torch.nn.modules.attention import MultiheadAttention as MultiheadAttention
 from diptych.torch.nn.modules.batchnorm import BatchNorm1d as BatchNorm1d
 from diptych.torch.nn.modules.batchnorm import BatchNorm2d as BatchNorm2d
 from diptych.torch.nn.modules.batchnorm import BatchNorm3d as BatchNorm3d
@@ -148,6 +149,11 @@ from diptych.torch.nn.modules.rnn import RNNBase as RNNBase
 from diptych.torch.nn.modules.rnn import RNNCell as RNNCell
 from diptych.torch.nn.modules.rnn import RNNCellBase as RNNCellBase
 from diptych.torch.nn.modules.sparse import Embedding as Embedding
+from diptych.torch.nn.modules.transformer import Transformer as Transformer
+from diptych.torch.nn.modules.transformer import TransformerDecoder as TransformerDecoder
+from diptych.torch.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer
+from diptych.torch.nn.modules.transformer import TransformerEncoder as TransformerEncoder
+from diptych.torch.nn.modules.transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from diptych.torch.nn.modules.upsampling import Upsample as Upsample
 from diptych.torch.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from diptych.torch.nn.modules.upsampling import UpsamplingNearest2d as UpsamplingNearest2d

@@ -77,6 +77,10 @@ class Linear(Module):
         )
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """The output projection of attention, which PyTorch keeps from dynamic quantization."""
+
+
 class Bilinear(Module):
     """``x1 @ weight[k] @ x2 + bias[k]`` for every output k."""
 
