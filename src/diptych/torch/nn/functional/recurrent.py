@@ -216,6 +216,16 @@ def _check_cell(kind: str, x: Any, states: Sequence[Any], w_ih: Any, w_hh: Any) 
             )
 
 
+def _refuse_mixed(given: DType, weight: DType, biased: bool) -> None:
+    """The words of the product that would find it out."""
+    a, b = scalar_name(given), scalar_name(weight)
+    if biased:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {a} and {b}")
+    raise RuntimeError(
+        f"expected m1 and m2 to have the same dtype, but got: {a.lower()} != {b.lower()}"
+    )
+
+
 def _cell(name: str, kind: str) -> Callable[..., Any]:
     def run(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
         x = face(input, name)
@@ -225,10 +235,7 @@ def _cell(name: str, kind: str) -> Callable[..., Any]:
         _check_cell(kind, x, states, w_ih, w_hh)
         dtype = x.layout.dtype
         if w_ih.layout.dtype is not dtype:
-            raise RuntimeError(
-                "mat1 and mat2 must have the same dtype, but got "
-                f"{scalar_name(dtype)} and {scalar_name(w_ih.layout.dtype)}"
-            )
+            _refuse_mixed(dtype, w_ih.layout.dtype, b_ih is not None)
         biases = [b_ih, b_hh]
         if (b_ih is None) != (b_hh is None):  # one alone: the other adds nothing
             zeros = zero_state(w_ih.layout.shape[:1], dtype)

@@ -1,0 +1,19 @@
+"""Recurrent layers, cells and packed sequences against real PyTorch: one program, both engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.parity.test_nn import OURS, agrees, oracle, run
+
+pytestmark = [pytest.mark.oracle, pytest.mark.slow]
+
+
+def test_recurrent_layers(tmp_path: Path) -> None:
+    theirs = run(oracle(), "recurrent_cases.py", tmp_path / "theirs.json")
+    ours = run(OURS, "recurrent_cases.py", tmp_path / "ours.json")
+    wrong = [name for name in theirs if not agrees(ours.get(name), theirs[name], 2e-5)]
+    assert len(theirs) > 500
+    assert not wrong, {name: (ours.get(name), theirs[name]) for name in wrong[:3]}
