@@ -15,7 +15,7 @@ from diptych.compiler.target import Target
 from diptych.compiler.unit import CodeUnit, emitter
 from diptych.core.dtypes import DType
 from diptych.graph.graph import Node
-from diptych.ops.recurrence import GATES, GRADIENT, walk
+from diptych.ops.recurrence import GRADIENT, walk
 
 if TYPE_CHECKING:
     from diptych.compiler.lower import Lowering
@@ -37,18 +37,28 @@ def lower(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
     places = [_dense(lowering, x) for x in given]
     base = {"lstm": 6, "gru": 5}.get(kind, 5) if backward else {"lstm": 4}.get(kind, 3)
     extra = len(places) > base
-    batch, weights = steps[0], places[0] if backward else places[1]
-    width, state = weights.shape
-    tile, packed = choose(weights.dtype, batch, len(steps), backward, state, lowering.target)
+    weights = places[0] if backward else places[1]
     keep = not backward and node.params[3]
-    spec = Recurrence(kind, weights.dtype, backward, keep, extra, incoming, tile, packed)
+    spec = structure(
+        kind, weights.dtype, steps, weights.shape[1], lowering.target,
+        backward=backward, keep=keep, extra=extra, incoming=incoming,
+    )  # fmt: skip
     layouts = [lowering.graph.layouts[value] for value in node.results]
     results = [lowering.fresh(place.dtype, place.shape) for place in layouts]
-    desc = descriptor(spec, steps, reverse, width // GATES[kind], state)
+    desc = descriptor(spec, steps, reverse, *weights.shape)
     operands = (*places, *results)
     assert len(operands) == len(spec.pointers), "every pointer has a place"
     lowering.result.steps.append(KernelStep(unit(spec, lowering.target), tuple(desc), operands))
     return tuple([Stored(place) for place in results])
+
+
+def structure(
+    kind: str, dtype: DType, steps: Sequence[int], state: int, target: Target, *,
+    backward: bool, keep: bool, extra: bool, incoming: bool,
+) -> Recurrence:  # fmt: skip
+    """The kernel for recurrences of these sizes."""
+    tile, packed = choose(dtype, steps[0], len(steps), backward, state, target)
+    return Recurrence(kind, dtype, backward, keep, extra, incoming, tile, packed)
 
 
 def _is_zero(lazy: Lazy) -> bool:
@@ -82,11 +92,11 @@ def choose(
 
 
 def descriptor(
-    spec: Recurrence, steps: Sequence[int], reverse: bool, hidden: int, state: int
+    spec: Recurrence, steps: Sequence[int], reverse: bool, width: int, state: int
 ) -> list[int]:
     """The words of ``spec.Slot`` and the table of time steps, in the order of the steps taken."""
     tile, size = spec.tile, spec.dtype.itemsize
-    width, batch = hidden * spec.gates, steps[0]
+    hidden, batch = width // spec.gates, steps[0]
     columns, depth = (state, width) if spec.backward else (width, state)
     second = (hidden, state) if spec.backward else (state, hidden)
     table = list(walk(tuple(steps), reverse))
