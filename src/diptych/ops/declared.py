@@ -10,6 +10,7 @@ from diptych.ops import comparison as comparison
 from diptych.ops import contraction as contraction
 from diptych.ops import convolution as convolution
 from diptych.ops import creation as creation
+from diptych.ops import ctc as ctc
 from diptych.ops import decompositions as decompositions
 from diptych.ops import factors as factors
 from diptych.ops import fft as fft

@@ -19,6 +19,7 @@ from diptych.torch.nn.modules import SELU as SELU
 from diptych.torch.nn.modules import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from diptych.torch.nn.modules import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from diptych.torch.nn.modules import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from diptych.torch.nn.modules import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from diptych.torch.nn.modules import AdaptiveMaxPool1d as AdaptiveMaxPool1d
 from diptych.torch.nn.modules import AdaptiveMaxPool2d as AdaptiveMaxPool2d
 from diptych.torch.nn.modules import AdaptiveMaxPool3d as AdaptiveMaxPool3d
@@ -50,11 +51,13 @@ from diptych.torch.nn.modules import CosineEmbeddingLoss as CosineEmbeddingLoss
 from diptych.torch.nn.modules import CosineSimilarity as CosineSimilarity
 from diptych.torch.nn.modules import CrossEntropyLoss as CrossEntropyLoss
 from diptych.torch.nn.modules import CrossMapLRN2d as CrossMapLRN2d
+from diptych.torch.nn.modules import CTCLoss as CTCLoss
 from diptych.torch.nn.modules import Dropout as Dropout
 from diptych.torch.nn.modules import Dropout1d as Dropout1d
 from diptych.torch.nn.modules import Dropout2d as Dropout2d
 from diptych.torch.nn.modules import Dropout3d as Dropout3d
 from diptych.torch.nn.modules import Embedding as Embedding
+from diptych.torch.nn.modules import EmbeddingBag as EmbeddingBag
 from diptych.torch.nn.modules import FeatureAlphaDropout as FeatureAlphaDropout
 from diptych.torch.nn.modules import Flatten as Flatten
 from diptych.torch.nn.modules import Fold as Fold
@@ -85,6 +88,8 @@ from diptych.torch.nn.modules import LazyInstanceNorm3d as LazyInstanceNorm3d
 from diptych.torch.nn.modules import LazyLinear as LazyLinear
 from diptych.torch.nn.modules import LeakyReLU as LeakyReLU
 from diptych.torch.nn.modules import Linear as Linear
+from diptych.torch.nn.modules import LinearCrossEntropyLoss as LinearCrossEntropyLoss
+from diptych.torch.nn.modules import LinearCrossEntropyOptions as LinearCrossEntropyOptions
 from diptych.torch.nn.modules import LocalResponseNorm as LocalResponseNorm
 from diptych.torch.nn.modules import LogSigmoid as LogSigmoid
 from diptych.torch.nn.modules import LogSoftmax as LogSoftmax

@@ -41,9 +41,11 @@ from diptych.torch.nn.functional.activations import threshold as threshold
 from diptych.torch.nn.functional.activations import threshold_ as threshold_
 from diptych.torch.nn.functional.affine import bilinear as bilinear
 from diptych.torch.nn.functional.affine import linear as linear
+from diptych.torch.nn.functional.alignment import ctc_loss as ctc_loss
 from diptych.torch.nn.functional.attention import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
+from diptych.torch.nn.functional.bags import embedding_bag as embedding_bag
 from diptych.torch.nn.functional.binary import binary_cross_entropy as binary_cross_entropy
 from diptych.torch.nn.functional.binary import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -53,6 +55,7 @@ from diptych.torch.nn.functional.channels import group_norm as group_norm
 from diptych.torch.nn.functional.channels import instance_norm as instance_norm
 from diptych.torch.nn.functional.channels import local_response_norm as local_response_norm
 from diptych.torch.nn.functional.classification import cross_entropy as cross_entropy
+from diptych.torch.nn.functional.classification import linear_cross_entropy as linear_cross_entropy
 from diptych.torch.nn.functional.classification import multi_margin_loss as multi_margin_loss
 from diptych.torch.nn.functional.classification import (
     multilabel_margin_loss as multilabel_margin_loss,
@@ -131,6 +134,7 @@ from diptych.torch.nn.functional.regularization import (
 from diptych.torch.nn.functional.similarity import cosine_similarity as cosine_similarity
 from diptych.torch.nn.functional.similarity import one_hot as one_hot
 from diptych.torch.nn.functional.similarity import pairwise_distance as pairwise_distance
+from diptych.torch.nn.functional.similarity import pdist as pdist
 from diptych.torch.nn.functional.unpooling import fractional_max_pool2d as fractional_max_pool2d
 from diptych.torch.nn.functional.unpooling import (
     fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices,

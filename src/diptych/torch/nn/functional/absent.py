@@ -8,7 +8,7 @@ from typing import Any
 # reason -> names
 ABSENT: dict[str, tuple[str, ...]] = {
     "it is rarely used and comes with a later issue": (
-        "ctc_loss", "embedding_bag", "grouped_mm", "linear_cross_entropy", "pdist",
+        "grouped_mm",
         "scaled_grouped_mm", "scaled_mm",
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from diptych.core.dtypes import int64
+from diptych.ops import contraction
 from diptych.ops import loss as engine
 from diptych.ops.movement import move_axis
 from diptych.torch.dynamic import face, index_select, one_hot, reshape, take_along, where
@@ -249,3 +250,39 @@ def multilabel_soft_margin_loss(
     if weight is not None:
         loss = loss * weight
     return reduced(loss.sum(-1) / input.layout.shape[-1], reduction)
+
+
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """cross_entropy of ``linear(input, linear_weight)``; the weight is (C, d1, ..., in).
+
+    ``options`` say how PyTorch would cut the batch; the result does not depend on them.
+    """
+    input = face(input, "linear_cross_entropy")
+    place = linear_weight.layout.shape
+    several = len(place) > 2
+    rows = reshape(linear_weight, (linear_weight.layout.size // place[-1], place[-1]))
+    bias = None if linear_bias is None else reshape(linear_bias, (linear_bias.layout.size,))
+    logits = contraction.linear(input, rows, bias)
+    if several:
+        if input.layout.ndim != 2:
+            raise RuntimeError(
+                "linear_cross_entropy: weights of several dimensions need input (N, in_features), "
+                f"got {list(input.layout.shape)}"
+            )
+        logits = reshape(logits, (input.layout.shape[0], *place[:-1]))
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(
+        logits, target, weight, ignore_index=ignored, reduction=reduction,
+        label_smoothing=label_smoothing,
+    )  # fmt: skip

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from diptych.core.tensor import from_array
+from diptych.ops.indexing import index_select
 from diptych.ops.indexing import one_hot as engine_one_hot
-from diptych.torch.tensor import face
+from diptych.torch.tensor import Tensor, face
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
@@ -47,3 +51,16 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     elif int(values.max()) >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     return engine_one_hot(tensor, num_classes)
+
+
+def pdist(input: Any, p: float = 2.0) -> Any:
+    """The p-norm distances between all pairs of rows, in order."""
+    x: Any = face(input, "pdist")
+    if x.layout.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {x.layout.ndim}D")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+    first, second = np.triu_indices(x.layout.shape[0], 1)
+    left: Any = index_select(x, from_array(first, Tensor), 0)
+    gap: Any = left - index_select(x, from_array(second, Tensor), 0)
+    return gap.norm(p, -1)

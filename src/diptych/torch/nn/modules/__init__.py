@@ -31,6 +31,9 @@ from diptych.torch.nn.modules.activation import Softsign as Softsign
 from diptych.torch.nn.modules.activation import Tanh as Tanh
 from diptych.torch.nn.modules.activation import Tanhshrink as Tanhshrink
 from diptych.torch.nn.modules.activation import Threshold as Threshold
+from diptych.torch.nn.modules.adaptive import (
+    AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss,
+)
 from diptych.torch.nn.modules.attention import MultiheadAttention as MultiheadAttention
 from diptych.torch.nn.modules.batchnorm import BatchNorm1d as BatchNorm1d
 from diptych.torch.nn.modules.batchnorm import BatchNorm2d as BatchNorm2d
@@ -74,10 +77,17 @@ from diptych.torch.nn.modules.linear import Bilinear as Bilinear
 from diptych.torch.nn.modules.linear import Identity as Identity
 from diptych.torch.nn.modules.linear import LazyLinear as LazyLinear
 from diptych.torch.nn.modules.linear import Linear as Linear
+from diptych.torch.nn.modules.linear_cross_entropy import (
+    LinearCrossEntropyLoss as LinearCrossEntropyLoss,
+)
+from diptych.torch.nn.modules.linear_cross_entropy import (
+    LinearCrossEntropyOptions as LinearCrossEntropyOptions,
+)
 from diptych.torch.nn.modules.loss import BCELoss as BCELoss
 from diptych.torch.nn.modules.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from diptych.torch.nn.modules.loss import CosineEmbeddingLoss as CosineEmbeddingLoss
 from diptych.torch.nn.modules.loss import CrossEntropyLoss as CrossEntropyLoss
+from diptych.torch.nn.modules.loss import CTCLoss as CTCLoss
 from diptych.torch.nn.modules.loss import GaussianNLLLoss as GaussianNLLLoss
 from diptych.torch.nn.modules.loss import HingeEmbeddingLoss as HingeEmbeddingLoss
 from diptych.torch.nn.modules.loss import HuberLoss as HuberLoss
@@ -149,6 +159,7 @@ from diptych.torch.nn.modules.rnn import RNNBase as RNNBase
 from diptych.torch.nn.modules.rnn import RNNCell as RNNCell
 from diptych.torch.nn.modules.rnn import RNNCellBase as RNNCellBase
 from diptych.torch.nn.modules.sparse import Embedding as Embedding
+from diptych.torch.nn.modules.sparse import EmbeddingBag as EmbeddingBag
 from diptych.torch.nn.modules.transformer import Transformer as Transformer
 from diptych.torch.nn.modules.transformer import TransformerDecoder as TransformerDecoder
 from diptych.torch.nn.modules.transformer import TransformerDecoderLayer as TransformerDecoderLayer

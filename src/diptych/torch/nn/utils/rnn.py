@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -242,7 +242,7 @@ def pad_sequence(
     padding_side: str = "right",
 ) -> Any:
     """One tensor (steps, batch, ...) of sequences (steps, ...), the shorter ones filled up."""
-    if not isinstance(sequences, (Tensor, Iterable)):
+    if not hasattr(sequences, "__iter__"):
         raise RuntimeError(
             "pad_sequence: Expected iterable for input sequences, but got arg of type: "
             f"{type(sequences)}"
