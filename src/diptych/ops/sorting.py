@@ -352,7 +352,7 @@ def unique_consecutive(x: Tensor, axis: int | None = None) -> tuple[Tensor, Tens
     starts = np.ones(count, bool)
     if count:
         differs = rows[1:] != rows[:-1]
-        starts[1:] = differs.reshape(count - 1, -1).any(-1)
+        starts[1:] = differs.any(tuple(range(1, differs.ndim)))
     values = rows[starts]
     inverse = np.cumsum(starts) - 1
     counts = np.diff(np.append(np.flatnonzero(starts), count))

@@ -30,6 +30,9 @@ from diptych.torch import random as random
 from diptych.torch import reductions as _reductions
 from diptych.torch import return_types as return_types
 from diptych.torch import selection as _selection
+from diptych.torch import spectral as _spectral
+from diptych.torch import statistics as _statistics
+from diptych.torch import storage as storage
 from diptych.torch import version as version
 from diptych.torch.device import device as device
 from diptych.torch.device import layout as layout
@@ -59,7 +62,8 @@ TABLES: tuple[dict[str, Any], ...] = (
     _joining.FUNCTIONS, _conversion.FUNCTIONS, _indexing.FUNCTIONS,
     _printing.FUNCTIONS, _reductions.FUNCTIONS, _products.FUNCTIONS, _selection.FUNCTIONS,
     _namespace.FUNCTIONS, _composed.FUNCTIONS, _copies.FUNCTIONS, _calculus.FUNCTIONS,
-    _factors.FUNCTIONS, _dtypes.NAMED,
+    _factors.FUNCTIONS, _spectral.FUNCTIONS, _statistics.FUNCTIONS,
+    storage.FUNCTIONS, _dtypes.NAMED,
     {alias: _dtypes.NAMED[name] for alias, name in _dtypes.ALIASES.items()},
     _device.LAYOUTS, _device.MEMORY_FORMATS, _methods.IN_PLACE_FUNCTIONS,
 )  # fmt: skip
@@ -68,12 +72,21 @@ for _table in TABLES:
 
 # Loaded when they are first asked for.
 SUBMODULES = frozenset(
-    "amp autograd backends cuda fft jit linalg nn optim overrides serialization special testing "
-    "types utils".split()
+    "accelerator amp autograd backends cpu cuda distributions fft hub jit linalg masked mps "
+    "mtia nn optim overrides serialization signal special testing types utils xpu".split()
 )  # fmt: skip
 # name -> the submodule that has it
 ELSEWHERE = {
     "save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp",
+    **dict.fromkeys(
+        "is_autocast_enabled get_autocast_dtype set_autocast_dtype is_autocast_cache_enabled "
+        "set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting "
+        "autocast_decrement_nesting get_autocast_cpu_dtype get_autocast_gpu_dtype "
+        "is_autocast_cpu_enabled set_autocast_cpu_dtype set_autocast_gpu_dtype".split(),
+        "amp.state",
+    ),
+    "set_autocast_enabled": "amp.policies", "set_autocast_cpu_enabled": "amp.policies",
+    "OutOfMemoryError": "cuda", "AcceleratorError": "cuda",
     "convolution": "nn.functional.convolution",
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
     **dict.fromkeys(

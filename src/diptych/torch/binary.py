@@ -287,6 +287,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
     if not isinstance(input, CoreTensor) and not isinstance(other, CoreTensor):
         face(input, "div")
     result = _division(rounding_mode)(input, other)
+    if rounding_mode is not None and result.layout.dtype.is_float:
+        for x in (input, other):
+            if isinstance(x, CoreTensor) and x.node is not None:
+                result = select.with_zero_gradient(result, x)
     return result if out is None else outputs.write(out, result, "div")
 
 

@@ -49,7 +49,7 @@ def cumulative_trapezoid(y: Any, x: Any = None, *, dx: float = 1, dim: int = -1)
     return _panels(y, x, dx, axis, "cumulative_trapezoid").cumsum(axis)
 
 
-def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> Any:
+def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> Any:
     """The derivative along each axis by second-order differences; one tensor for each axis."""
     x = face(input, "gradient")
     if edge_order not in (1, 2):
@@ -63,6 +63,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Any = None, edge_order: int =
     else:
         axes_of(dim, x.layout.ndim)  # refuses an axis that comes twice
         axes = tuple(axis_of(d, x.layout.ndim) for d in dim)
+    spacing = 1 if spacing is None else spacing
     many = isinstance(spacing, (tuple, list))
     spacings = list(spacing) if many else [spacing] * len(axes)
     if len(spacings) != len(axes):

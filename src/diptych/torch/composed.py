@@ -19,33 +19,6 @@ from diptych.torch.joining import cat, meshgrid, stack
 from diptych.torch.return_types import make
 from diptych.torch.tensor import Tensor, axis_of, face
 
-# ---- statistics
-
-
-def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Any:
-    """The covariance of variables (rows) over observations (columns)."""
-    x: Any = face(input, "cov")
-    if fweights is not None or aweights is not None:
-        raise NotImplementedError("torch.cov with weights is not implemented in diptych")
-    if x.layout.ndim > 2:
-        raise RuntimeError(
-            f"cov(): expected input to have two or fewer dimensions but got an input with "
-            f"{x.layout.ndim} dimensions"
-        )
-    grown = x.reshape(1, -1) if x.layout.ndim < 2 else x
-    centred = grown - grown.mean(1, True)
-    scaled = centred @ centred.t().conj() / max(grown.layout.shape[1] - correction, 0)
-    return scaled.reshape(()) if x.layout.ndim < 2 else scaled
-
-
-def corrcoef(input: Any) -> Any:
-    """The correlation of variables (rows)."""
-    c = cov(input)
-    if not c.layout.ndim:
-        return c / c
-    spread = c.diagonal().sqrt()
-    return (c / spread[:, None] / spread[None]).clamp(-1, 1)
-
 
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = None) -> Any:
     """The distances between the rows of two matrices."""
@@ -141,6 +114,8 @@ def frexp(input: Any, *, out: Any = None) -> Any:
         copy_array(np.asarray(mantissa), Tensor, core),
         copy_array(np.asarray(exponent), Tensor),
     )
+    if x.node is not None:  # the exponents are constants of the gradient
+        return make("frexp", (x / binary.pow(2.0, values[1]), values[1]))
     return make("frexp", values)
 
 
@@ -234,7 +209,7 @@ hann_window = _window("hann_window", (0.5, -0.5))
 hamming_window = _window("hamming_window", (0.54, -0.46))
 blackman_window = _window("blackman_window", (0.42, -0.5, 0.08))
 
-_BOTH = (cov, corrcoef, renorm, ldexp, logaddexp2, frexp, select_scatter, slice_scatter,
+_BOTH = (renorm, ldexp, logaddexp2, frexp, select_scatter, slice_scatter,
          diagonal_scatter)  # fmt: skip
 METHODS: dict[str, Any] = {f.__name__: f for f in (*_BOTH, sum_to_size, map_, apply_)}
 METHODS.update({

@@ -277,9 +277,13 @@ def frombuffer(
     return finished(from_array(array, Tensor, core), requires_grad)
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
     """A 0-d tensor of a number, in the default dtype unless told."""
-    return full((), s, dtype=dtype or dtypes.get_default_dtype(), device=device)
+    made = full((), s, dtype=dtype or dtypes.get_default_dtype(), device=device)
+    return finished(made, requires_grad)
 
 
 # ---- constants

@@ -201,7 +201,7 @@ def householder_product(A: Any, tau: Any, *, out: Any = None) -> Any:
             "tau.shape[-1]"
         )
     result = operations.householder_product(x, factors)
-    return outputs.finish(result, out, "linalg.householder_product")
+    return outputs.finish(_ours(result), out, "linalg.householder_product")
 
 
 def ormqr(

@@ -124,3 +124,38 @@ def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, **rest: Any) -> Any:
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, **rest: Any) -> Any:
     """The frequencies of a real transform's results."""
     return as_dtype(np.fft.rfftfreq(n, d), Default.core if dtype is None else core_of(dtype))
+
+
+def _hermitian(name: str, default: Any) -> Any:
+    """The transform of a signal that is Hermitian along the last axis: real values."""
+
+    def function(
+        input: Any, s: Any = None, dim: Any = default, norm: str | None = None, *, out: Any = None
+    ) -> Any:
+        x = face(input, name)
+        lines = _axes(dim, s, x.layout.ndim, default)
+        sizes = _lengths(s, x, lines)
+        result = operations.irfft(arithmetic.conj(_float(x)), lines, sizes, _opposite(norm, name))
+        return outputs.finish(result, out, name)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def _inverse_hermitian(name: str, default: Any) -> Any:
+    """The inverse: half of the spectrum of real values, conjugated."""
+
+    def function(
+        input: Any, s: Any = None, dim: Any = default, norm: str | None = None, *, out: Any = None
+    ) -> Any:
+        x = face(input, name)
+        lines = _axes(dim, s, x.layout.ndim, default)
+        spectrum = operations.rfft(_float(x), lines, _lengths(s, x, lines), _opposite(norm, name))
+        return outputs.finish(arithmetic.conj(spectrum), out, name)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+hfft2, hfftn = _hermitian("hfft2", (-2, -1)), _hermitian("hfftn", None)
+ihfft2, ihfftn = _inverse_hermitian("ihfft2", (-2, -1)), _inverse_hermitian("ihfftn", None)

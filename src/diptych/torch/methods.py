@@ -25,6 +25,9 @@ from diptych.torch import (
     random,
     reductions,
     selection,
+    spectral,
+    statistics,
+    storage,
 )
 from diptych.torch.binary import BINARY, RULES
 from diptych.torch.operators import (
@@ -81,6 +84,8 @@ def power_of_number(self: Any, base: Any) -> Any:
 ROOMS: tuple[Any, ...] = (
     creation, random, gradients, movement, conversion, printing, indexing, reductions, products,
     selection, namespace, composed, overrides, copies, calculus, factors,
+    spectral, statistics,
+    storage,
 )  # fmt: skip
 
 

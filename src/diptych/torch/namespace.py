@@ -10,7 +10,7 @@ from diptych import config
 from diptych.core import dtypes as engine
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array
-from diptych.ops import arithmetic, normalization, reduction, select
+from diptych.ops import arithmetic, movement, normalization, reduction, select
 from diptych.runtime import pool
 from diptych.torch import dtypes, outputs, promotion
 from diptych.torch.creation import legacy_new
@@ -141,8 +141,8 @@ def _rows(name: str, function: Any, label_name: str) -> Any:
             kernel = f"{name}_lastdim_kernel_impl"
             raise NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(core)}'")
         if not x.layout.ndim:
-            result = arithmetic.zeros_like(x) if name == "log_softmax" else x / x  # type: ignore[operator]
-            return outputs.finish(result, out, name)
+            row = function(movement.reshape(x, (1,)), 0)
+            return outputs.finish(movement.reshape(row, ()), out, name)
         return outputs.finish(label(function(x, axis), label_name), out, name)
 
     run.__name__ = run.__qualname__ = name

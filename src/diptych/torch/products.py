@@ -263,7 +263,12 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     if len(first) != len(second):
         raise RuntimeError("both dimension lists should have same length")
     for one, two in zip(first, second, strict=True):
-        if x.layout.shape[one] != y.layout.shape[two]:
+        have, want = x.layout.shape[one], y.layout.shape[two]
+        if have == 1 and want != 1:  # broadcast: the other's elements are added up
+            y = face(movement.sum_to(y, _with(y.layout.shape, two, 1)), "tensordot")
+        elif want == 1 and have != 1:
+            x = face(movement.sum_to(x, _with(x.layout.shape, one, 1)), "tensordot")
+        elif have != want:
             raise RuntimeError(
                 f"contracted dimensions need to match, but first has size {x.layout.shape[one]} in "
                 f"dim {one} and second has size {y.layout.shape[two]} in dim {two}"
@@ -282,6 +287,10 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     )
     product = contraction.dot(flat_x, flat_y)
     return outputs.finish(movement.reshape(product, (*rows, *columns)), out, "tensordot")
+
+
+def _with(shape: tuple[int, ...], axis: int, extent: int) -> tuple[int, ...]:
+    return (*shape[:axis], extent, *shape[axis + 1 :])
 
 
 def _product(extents: Sequence[int]) -> int:

@@ -13,6 +13,7 @@ from diptych.core.tensor import Tensor as CoreTensor
 from diptych.ops import (
     arithmetic,
     comparison,
+    decompositions,
     indexing,
     movement,
     reduction,
@@ -364,28 +365,6 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 # ---- norms and logarithms of sums
 
 
-def _power_norm(x: Any, p: Any, axes: Axes, core: DType) -> Any:
-    """(sum |x|^p)^(1/p) over axes, with PyTorch's meaning of 0, inf and -inf."""
-    size = arithmetic.abs_(x, core) if x.layout.dtype.is_complex or p not in (2, 2.0) else x
-    real = engine.real_of(core)
-    if p == math.inf or p == -math.inf:
-        number = reduction.count(x.layout.shape, axes)
-        if not number:
-            raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {p} norm on an empty tensor because the "
-                "operation does not have an identity"
-            )
-        return reduction.max_(size, axes) if p > 0 else reduction.min_(size, axes)
-    if p == 0:
-        return reduction.sum_(select.cast(comparison.ne(size, 0.0), real), axes)
-    if p == 1:
-        return reduction.sum_(size, axes, real)
-    if p == 2:
-        return transcendental_root(reduction.sum_(arithmetic.square(size, real), axes, real))
-    total = reduction.sum_(transcendental.pow_(size, float(p), real), axes, real)
-    return transcendental.pow_(total, 1.0 / float(p), real)
-
-
 def vector_norm(
     x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None,
     out: Any = None,
@@ -400,7 +379,12 @@ def vector_norm(
         )
     x = select.cast(x, core)
     axes = axes_or_all(dim, x.layout.ndim)
-    result = kept(_power_norm(x, ord, axes, core), x, axes, keepdim)
+    if ord in (math.inf, -math.inf) and not reduction.count(x.layout.shape, axes):
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the "
+            "operation does not have an identity"
+        )
+    result = kept(decompositions.vector_norm(x, ord, axes), x, axes, keepdim)
     return outputs.finish(label(result, "LinalgVectorNormBackward0"), out, "linalg.vector_norm")
 
 
@@ -412,7 +396,7 @@ def norm(
     if p is None or p == "fro":
         p = 2
     if p == "nuc":
-        raise NotImplementedError("torch.norm(p='nuc') is not implemented in diptych")
+        return _nuclear(face(input, "norm"), dim, keepdim, out)
     x = face(input, "norm")
     if not x.layout.dtype.is_inexact and dtype is None:
         raise RuntimeError(
@@ -420,6 +404,19 @@ def norm(
             f"{scalar_name(x.layout.dtype)}"
         )
     return vector_norm(x, p, dim, keepdim, dtype=dtype, out=out)
+
+
+def _nuclear(x: Any, dim: Any, keepdim: bool, out: Any) -> Any:
+    """The sum of the singular values of the matrices over two axes."""
+    dims = tuple(range(x.layout.ndim)) if dim is None else tuple(dim)
+    if len(dims) != 2:
+        raise RuntimeError(f"norm: the nuclear norm needs two dims, got {len(dims)}")
+    first, second = (axis_of(d, x.layout.ndim) for d in dims)
+    moved = x.movedim((first, second), (-2, -1))
+    values = decompositions.svdvals(moved)
+    result = reduction.sum_(values, (values.layout.ndim - 1,))
+    axes = (first, second) if first < second else (second, first)
+    return outputs.finish(kept(result, x, axes, keepdim), out, "norm")
 
 
 def dist(input: Any, other: Any, p: float = 2) -> Any:
@@ -494,63 +491,9 @@ def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False, *, out: A
     return make("kthvalue", (kept(values, x, (axis,), keepdim), kept(places, x, (axis,), keepdim)))
 
 
-def _quantile(name: str, ignore_nan: bool) -> Any:
-    def function(
-        input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *,
-        interpolation: str = "linear", out: Any = None,
-    ) -> Any:  # fmt: skip
-        x = face(input, name)
-        if x.layout.dtype not in (engine.float32, engine.float64):
-            raise RuntimeError(f"{name}() input tensor must be either float or double dtype")
-        if ignore_nan:
-            raise NotImplementedError("torch.nanquantile is not implemented in diptych")
-        fractions = q.values().tolist() if isinstance(q, CoreTensor) else q
-        many = isinstance(fractions, list)
-        rows = [_one_quantile(x, f, dim, keepdim, interpolation) for f in
-                (fractions if many else [fractions])]  # fmt: skip
-        if not many:
-            return outputs.finish(rows[0], out, name)
-        grown = [movement.reshape(row, (1, *row.layout.shape)) for row in rows]
-        return outputs.finish(movement.concatenate(grown, 0), out, name)
-
-    function.__name__ = function.__qualname__ = name
-    return function
-
-
-def _one_quantile(x: Any, fraction: float, dim: int | None, keepdim: bool, how: str) -> Any:
-    if not 0 <= fraction <= 1:
-        raise RuntimeError("quantile() q values must be in the range [0, 1]")
-    if not x.layout.size:
-        raise RuntimeError("quantile() input tensor must be non-empty")
-    whole = dim is None
-    source = movement.reshape(x, (x.layout.size,)) if whole else x
-    axis = 0 if whole else axis_of(dim, x.layout.ndim)
-    ordered = sorting.sort(source, axis)[0]
-    place = fraction * (ordered.layout.shape[axis] - 1)
-    low, high = math.floor(place), math.ceil(place)
-    weight = {"linear": place - low, "lower": 0.0, "higher": 1.0 * (high > low), "midpoint": 0.5,
-              "nearest": float(round(place) - low)}  # fmt: skip
-    if how not in weight:
-        raise RuntimeError(
-            "quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, "
-            f"but got {how}"
-        )
-    first, last = (movement.narrow(ordered, axis, k, 1) for k in (low, high))
-    first, last = (movement.squeeze_axes(part, (axis,)) for part in (first, last))
-    result = arithmetic.add(first, arithmetic.mul(arithmetic.sub(last, first), weight[how]))
-    broken = reduction.any_(comparison.ne(source, source), (axis,))
-    result = face(select.where(broken, math.nan, result), "quantile")
-    if keepdim and whole:
-        return movement.reshape(result, (1,) * x.layout.ndim)
-    return kept(result, x, (axis,), keepdim)
-
-
-quantile, nanquantile = _quantile("quantile", False), _quantile("nanquantile", True)
-
 _BOTH = (
     sum, nansum, prod, mean, nanmean, var, std, max, min, amax, amin, aminmax, argmax, argmin, any,
-    all, count_nonzero, norm, dist, logsumexp, median, nanmedian, mode, kthvalue, quantile,
-    nanquantile,
+    all, count_nonzero, norm, dist, logsumexp, median, nanmedian, mode, kthvalue,
 )  # fmt: skip
 METHODS: dict[str, Any] = {f.__name__: f for f in _BOTH}
 FUNCTIONS: dict[str, Any] = {**METHODS, "var_mean": var_mean, "std_mean": std_mean}
