@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 FAMILIES: dict[str, str] = {
     "attention": "attention.plan",
+    "convolution": "convolution.lowering",
+    "gather": "indexing.lowering",
     "recurrence": "recurrence.lowering",
+    "scatter": "indexing.lowering",
 }
 
 

@@ -1,0 +1,138 @@
+"""What the register tile reads: tables of offsets, and the box of X with zeros at its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diptych.compiler.contraction.blocking import Tile
+from diptych.compiler.contraction.convert import storage, widen
+from diptych.compiler.contraction.descriptor import Descriptor
+from diptych.compiler.contraction.spec import LLVM_TYPES
+from diptych.compiler.convolution.descriptor import Slot
+from diptych.compiler.llvm.writer import Module, Value, constant, vector
+from diptych.compiler.target import Target
+from diptych.core.dtypes import DType
+
+
+def write_table(module: Module) -> None:
+    """``table(target, extents, strides)``: the offsets of four nested levels, row-major, as i32."""
+    f = module.function(
+        "table", [("ptr", "target"), ("ptr", "extents"), ("ptr", "strides")], internal=True
+    )
+    target, extents, strides = f.parameters
+    counts = [f.load("i64", f.offset(extents, level, "i64")) for level in range(4)]
+    steps = [f.load("i64", f.offset(strides, level, "i64")) for level in range(4)]
+
+    def level(number: int, at: Value, offset: Value) -> Value:
+        with f.loop(0, counts[number], carried=[at, offset]) as loop:
+            place, here = loop.carried
+            if number == 3:
+                f.store(f.cast("trunc", here, "i32"), place)
+                following = f.offset(place, 1, "i32")
+            else:
+                following = level(number + 1, place, here)
+            loop.next([following, f.add(here, steps[number])])
+        return loop.results[0]
+
+    level(0, target, constant("i64", 0))
+    f.ret()
+
+
+class FillWriter:
+    """Writes ``fill(desc, source, target, images, channels, z0, z1, z2)``.
+
+    Copies a box of X in the computing type; ``z`` is the place in X of the box's corner, which may
+    lie outside, as may any part of the box: there it is zero. Rows are written in whole vectors, a
+    little past their ends, in ascending order: the next row repairs what the last one spilled.
+    """
+
+    def __init__(self, module: Module, dtype: DType, tile: Tile, target: Target) -> None:
+        self.dtype = dtype
+        self.tile = tile
+        self.target = target
+        self.kind = LLVM_TYPES[dtype.name]
+        names = ["images", "channels", "z0", "z1", "z2"]
+        self.f = module.function(
+            "fill",
+            [("ptr", "desc"), ("ptr", "source"), ("ptr", "target"), *(("i64", n) for n in names)],
+            internal=True,
+        )
+
+    def write(self) -> None:
+        f = self.f
+        desc, source, target, images, channels, *corner = f.parameters
+        d = Descriptor(f, desc)
+        unit = f.compare("eq", d[Slot.X_LEVELS + 3], self.dtype.itemsize)
+        with f.loop(0, images) as image, f.loop(0, channels) as channel:
+            here = f.offset(source, f.mul(image.index, d[Slot.X_LEVELS]), "i8")
+            here = f.offset(here, f.mul(channel.index, d[Slot.X_CHANNEL]), "i8")
+            there = f.offset(target, f.mul(image.index, d[Slot.BOX_IMAGE]), "i8")
+            there = f.offset(there, f.mul(channel.index, d[Slot.BOX_CHANNEL]), "i8")
+            with f.loop(0, d[Slot.BOX]) as plane, f.loop(0, d[Slot.BOX + 1]) as row:
+                first, second = f.add(plane.index, corner[0]), f.add(row.index, corner[1])
+                inside = f.binary(
+                    "and", self._within(first, d[Slot.SIZE]),
+                    self._within(second, d[Slot.SIZE + 1]),
+                )  # fmt: skip
+                at = f.add(f.mul(first, d[Slot.X_LEVELS + 1]), f.mul(second, d[Slot.X_LEVELS + 2]))
+                at = f.add(at, f.mul(corner[2], d[Slot.X_LEVELS + 3]))
+                to = f.add(
+                    f.mul(plane.index, d[Slot.BOX_AXES]), f.mul(row.index, d[Slot.BOX_AXES + 1])
+                )
+                left = f.maximum(f.sub(constant("i64", 0), corner[2]), 0)
+                reach = f.maximum(f.sub(d[Slot.SIZE + 2], corner[2]), 0)
+                right = f.select(inside, f.minimum(d[Slot.BOX + 2], reach), constant("i64", 0))
+                span = (f.offset(here, at, "i8"), f.offset(there, to, "i8"), left, right)
+                f.choose(unit, lambda span=span: self._vectors(d, *span),  # type: ignore[misc]
+                         lambda span=span: self._elements(d, *span))  # type: ignore[misc]  # fmt: skip
+        f.ret()
+
+    def _within(self, place: Value, size: Value) -> Value:
+        return self.f.compare("ult", place, size)
+
+    def _vectors(
+        self, d: Descriptor, source: Value, target: Value, left: Value, right: Value
+    ) -> Sequence[Value]:
+        """A row that is contiguous in X."""
+        f, lanes, size = self.f, self.tile.lanes, self.dtype.itemsize
+        loaded = storage(vector(lanes, self.kind))
+        with f.loop(0, d[Slot.BOX + 2], lanes) as loop:
+            j = loop.index
+            where = f.offset(source, f.mul(j, size), "i8")
+            whole = f.binary(
+                "and", f.compare("sge", j, left), f.compare("sle", f.add(j, lanes), right)
+            )
+
+            def edge(j: Value = j, where: Value = where) -> Sequence[Value]:
+                upto = f.first_lanes(f.maximum(f.sub(right, j), 0), lanes, 8 * size)
+                before = f.first_lanes(f.maximum(f.sub(left, j), 0), lanes, 8 * size)
+                mask = f.binary("and", upto, f.binary("xor", before, constant(before.type, 1)))
+                return [f.masked_load(loaded, where, mask)]
+
+            (raw,) = f.choose(whole, lambda where=where: [f.load(loaded, where)], edge)  # type: ignore[misc]
+            f.store(
+                widen(f, raw, self.kind, self.tile.acc, self.target),
+                f.offset(target, j, self.tile.acc),
+                align=self.tile.unit_bytes,
+            )
+        return []
+
+    def _elements(
+        self, d: Descriptor, source: Value, target: Value, left: Value, right: Value
+    ) -> Sequence[Value]:
+        """A row with gaps in X."""
+        f, stored = self.f, storage(self.kind)
+        with f.loop(0, d[Slot.BOX + 2]) as loop:
+            j = loop.index
+            there = f.binary("and", f.compare("sge", j, left), f.compare("slt", j, right))
+
+            def element(j: Value = j) -> Sequence[Value]:
+                where = f.offset(source, f.mul(j, d[Slot.X_LEVELS + 3]), "i8")
+                return [f.load(stored, where)]
+
+            (raw,) = f.choose(there, element, lambda: [constant(stored, 0)])
+            f.store(
+                widen(f, raw, self.kind, self.tile.acc, self.target),
+                f.offset(target, j, self.tile.acc),
+            )
+        return []

@@ -1,0 +1,52 @@
+"""Lowers convolutions: chooses the kernel for each, and makes its step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diptych.compiler.convolution.plan import TooLarge, plan
+from diptych.compiler.convolution.problem import Problem, forward, of_input, of_weight
+from diptych.compiler.lazy import Lazy, Stored
+from diptych.compiler.steps import KernelStep, Place
+from diptych.core.layout import Shape
+from diptych.graph.graph import Node
+
+if TYPE_CHECKING:
+    from diptych.compiler.lower import Lowering
+
+
+def lower(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
+    """The result of a convolution or of one of its adjoints; None where NumPy has to do it."""
+    dtype, shape = lowering.dtype(node), lowering.shape(node)
+    operands = [lowering.store(x).place for x in lowering.operands(node)]
+    if not dtype.is_float or 0 in shape or any(0 in place.shape for place in operands):
+        return None
+    result = lowering.fresh(dtype, shape)
+    steps = []
+    try:
+        for problem in problems(node, operands, result):
+            unit, desc = plan(problem, lowering.target)
+            steps.append(KernelStep(unit, desc, (*operands, result)))
+    except TooLarge:
+        return None
+    lowering.result.steps.extend(steps)
+    return (Stored(result),)
+
+
+def problems(node: Node, operands: list[Place], result: Place) -> list[Problem]:
+    """What the kernels of a node compute, one after the other."""
+    bias = len(operands) == 3
+    if bias and operands[2].strides != (1,) and operands[2].shape != (1,):
+        raise TooLarge
+    first, second, made = _pair(operands[0]), _pair(operands[1]), _pair(result)
+    window = node.params[:4]
+    name, dtype = node.op.name, result.dtype
+    if name == "convolution":
+        return [forward(dtype, first, second, made, window, bias)]
+    if name == "convolution_weight":
+        return [of_weight(dtype, first, second, made, window)]
+    return of_input(dtype, first, second, made, window, bias)
+
+
+def _pair(place: Place) -> tuple[Shape, Shape]:
+    return place.shape, place.strides
