@@ -156,3 +156,11 @@ def _average(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flag
 
 
 AVERAGE = Rule("average", (), ("weight", "1 - weight"), _average)
+
+
+def _scale(p: Tensor, g: Tensor, slots: Tensors, numbers: Tensors, flags: Flags) -> Tensors:
+    """Gradients, in the parameters' place, times a number."""
+    return (mul(p, numbers[0]),)
+
+
+SCALE = Rule("scale", (), ("factor",), _scale)

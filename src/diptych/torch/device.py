@@ -25,7 +25,9 @@ class device:  # noqa: N801 (PyTorch's name)
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
         elif isinstance(type, int) and not isinstance(type, bool):
-            type, index = "cuda", type
+            if type < 0:
+                raise RuntimeError("Device index must not be negative")
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         elif isinstance(type, str):
             name, colon, number = type.partition(":")
             if name not in _TYPES:
@@ -39,9 +41,11 @@ class device:  # noqa: N801 (PyTorch's name)
                         f"type (string) must not include an index because index was passed "
                         f"explicitly: {type}"
                     )
-                if not number.isdigit():
+                if not number.isdigit() or (number[0] == "0" and len(number) > 1):
                     raise RuntimeError(f"Invalid device string: '{type}'")
                 index = int(number)
+            if index is not None and index < 0:
+                raise RuntimeError("Device index must not be negative")
             type = name
         else:
             raise TypeError(

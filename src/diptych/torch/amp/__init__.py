@@ -1,0 +1,9 @@
+"""torch.amp: automatic mixed precision."""
+
+from diptych.torch.amp.autocast_mode import autocast as autocast
+from diptych.torch.amp.autocast_mode import custom_bwd as custom_bwd
+from diptych.torch.amp.autocast_mode import custom_fwd as custom_fwd
+from diptych.torch.amp.autocast_mode import is_autocast_available as is_autocast_available
+from diptych.torch.amp.grad_scaler import GradScaler as GradScaler
+
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
