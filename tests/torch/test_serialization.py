@@ -91,7 +91,7 @@ def test_nothing_in_a_file_runs(tmp_path) -> None:
     for attack in (pickle.dumps(Evil(), 2), pickle.dumps(Evil(), 4)):
         with pytest.raises(pickle.UnpicklingError, match="Unsupported global: GLOBAL posix.system"):
             torch.load(pickled(attack))
-        with pytest.raises(NotImplementedError, match="the file names posix.system"):
+        with pytest.raises(pickle.UnpicklingError, match="the file names posix.system"):
             torch.load(pickled(attack), weights_only=False)
     # A file must not change what it is allowed to call, nor reach attributes through a name.
     for attack in (
@@ -145,10 +145,8 @@ def test_devices_and_formats_that_are_not_there() -> None:
     for place in ("cpu", torch.device("cpu"), {"cuda:0": "cpu"}, lambda storage, location: storage):
         moved.seek(0)
         assert torch.load(moved, map_location=place).tolist() == [1.0, 1.0]
-    with pytest.raises(NotImplementedError, match="before PyTorch 1.6"):
+    with pytest.raises(RuntimeError, match="Invalid magic number"):
         torch.load(io.BytesIO(pickle.dumps({"a": 1}, 2)))
-    with pytest.raises(NotImplementedError, match="_use_new_zipfile_serialization"):
-        torch.save({}, io.BytesIO(), _use_new_zipfile_serialization=False)
     with pytest.raises(RuntimeError, match="Parent directory .* does not exist"):
         torch.save({}, "/nowhere/at/all.pt")
     with pytest.raises(FileNotFoundError):

@@ -89,7 +89,7 @@ class FilledBuffer(Buffer):
     __slots__ = ("arena", "place", "sent")
 
     def __init__(self, arena: Arena, place: Place, memory: np.ndarray[Any, Any]) -> None:
-        super().__init__(_address(memory), place.nbytes, memory)
+        super().__init__(_address(memory), memory.size, memory)
         self.arena = arena
         self.place = place
         self.sent = False
@@ -120,7 +120,7 @@ class Arena:
         place = self._waiting(size) or self._cut(size)
         self.held[place] = 1
         segment = self.segments[place.start]
-        return FilledBuffer(self, place, segment[place.offset : place.offset + place.nbytes])
+        return FilledBuffer(self, place, segment[place.offset : place.offset + nbytes])
 
     def _waiting(self, size: int) -> Place | None:
         """A free block of this class, or of one up to four times larger."""
@@ -172,7 +172,7 @@ class ReceivedBuffer(Buffer):
     shared = True
 
     def __init__(self, home: Reader, place: Place, memory: np.ndarray[Any, Any]) -> None:
-        super().__init__(_address(memory), place.nbytes, memory)
+        super().__init__(_address(memory), memory.size, memory)
         self.home = home
         self.place = place
 
@@ -188,12 +188,12 @@ class Reader:
         self.segments: dict[int, np.ndarray[Any, Any]] = {}
         self.returned: deque[Place] = deque()  # appended to by whatever thread drops a tensor
 
-    def buffer(self, place: Place) -> ReceivedBuffer:
-        """The block as a buffer."""
+    def buffer(self, place: Place, nbytes: int) -> ReceivedBuffer:
+        """The first ``nbytes`` of the block as a buffer."""
         segment = self.segments.get(place.start)
         if segment is None:
             segment = self.segments[place.start] = self.file.map(place.start, place.size)
-        return ReceivedBuffer(self, place, segment[place.offset : place.offset + place.nbytes])
+        return ReceivedBuffer(self, place, segment[place.offset : place.offset + nbytes])
 
     def take_returned(self) -> list[Place]:
         """The blocks that may be filled again, each told once."""

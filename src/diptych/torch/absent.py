@@ -25,29 +25,26 @@ FUNCTIONS = frozenset(
         "clip_ compile cond dequantize dropout_ dsmm eig embedding_renorm_ empty_quantized "
         "feature_alpha_dropout_ feature_dropout feature_dropout_ frobenius_norm from_file "
         "fused_moving_avg_obs_fake_quant get_deterministic_debug_mode get_device "
-        "get_device_module grid_sampler grid_sampler_2d grid_sampler_3d "
-        "hash_tensor histogram histogramdd hsmm hspmm index_reduce int_repr "
-        "is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed is_vulkan_available "
-        "istft kaiser_window lobpcg lstsq matrix_rank max_pool1d_with_indices "
+        "get_device_module grid_sampler grid_sampler_2d grid_sampler_3d hash_tensor hsmm hspmm "
+        "int_repr is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed "
+        "is_vulkan_available kaiser_window lobpcg lstsq matrix_rank max_pool1d_with_indices "
         "native_batch_norm native_dropout native_group_norm native_layer_norm native_norm "
-        "nonzero_static norm_except_dim nuclear_norm put quantize_per_channel "
-        "quantize_per_tensor quantize_per_tensor_dynamic resize_as_sparse_ "
-        "saddmm segment_reduce set_anomaly_enabled "
-        "set_deterministic_debug_mode slice_inverse smm solve sparse_bsc_tensor "
-        "sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor "
-        "sparse_csr_tensor spmm sspaddmm stft symeig to_dlpack vmap while_loop"
+        "norm_except_dim nuclear_norm quantize_per_channel quantize_per_tensor "
+        "quantize_per_tensor_dynamic resize_as_sparse_ saddmm segment_reduce "
+        "set_anomaly_enabled set_deterministic_debug_mode slice_inverse smm solve "
+        "sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor "
+        "sparse_csc_tensor sparse_csr_tensor spmm sspaddmm symeig to_dlpack vmap while_loop"
     ).split()
 )
 METHODS = frozenset(
     (
         "ccol_indices chalf clip_ coalesce col_indices const_data_ptr crow_indices dense_dim "
-        "dequantize dim_order eig hardshrink hash_tensor histogram index index_reduce "
-        "index_reduce_ indices int_repr ipu is_coalesced is_distributed is_set_to istft layout "
-        "lstsq map2_ module_load mtia new nonzero_static prelu put qscheme record_stream "
-        "reinforce resize resize_as resize_as_sparse_ row_indices slice_inverse smm solve "
-        "sparse_dim sparse_mask sspaddmm stft storage storage_type symeig to_dense to_mkldnn "
+        "dequantize dim_order eig hardshrink hash_tensor index indices int_repr ipu "
+        "is_coalesced is_distributed is_set_to layout lstsq map2_ module_load mtia new prelu "
+        "qscheme record_stream reinforce resize resize_as resize_as_sparse_ row_indices "
+        "slice_inverse smm solve sparse_dim sparse_mask sspaddmm symeig to_dense to_mkldnn "
         "to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc "
-        "to_sparse_csr untyped_storage xpu"
+        "to_sparse_csr xpu"
     ).split()
 )
 

@@ -290,14 +290,6 @@ def fill(input: Any, value: Any) -> Any:
     return fill_(input.clone(), value)
 
 
-def set_(self: Any, source: Any = None, *rest: Any) -> Any:
-    """Become another tensor's memory and layout."""
-    if not isinstance(source, CoreTensor) or rest:
-        raise NotImplementedError("Tensor.set_ with a storage is not implemented in diptych")
-    self.data = source
-    return self
-
-
 def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
     """Another shape in the same memory; more memory where it does not suffice."""
     shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
@@ -360,12 +352,12 @@ def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
     if self.grad is not None:
         made.grad = copying.deepcopy(self.grad, memo)
     for key, value in self.__dict__.items():
-        if key not in _OWN_STATE:
+        if key not in OWN_STATE:
             made.__dict__[key] = copying.deepcopy(value, memo)
     return made
 
 
-_OWN_STATE = {
+OWN_STATE = {
     "layout", "buffer", "address", "node", "output", "grad", "base", "views", "hooks_here",
     "accumulated_here",
 }  # fmt: skip
@@ -379,7 +371,7 @@ def reduce(self: Any, protocol: Any) -> Any:
             "detach() the tensor first"
         )
     values = np.ascontiguousarray(self.array()).reshape(self.layout.shape)
-    state = {k: v for k, v in self.__dict__.items() if k not in _OWN_STATE}
+    state = {k: v for k, v in self.__dict__.items() if k not in OWN_STATE}
     kind = None if type(self) is Tensor else type(self)
     wanted = self.node is not None
     return (rebuild, (kind, self.dtype, values, wanted, state))
@@ -411,7 +403,7 @@ METHODS: dict[str, Any] = {
     f.__name__: f
     for f in (
         item, tolist, numpy, to, type_as, cpu, cuda, pin_memory, share_memory_, copy_, fill_, zero_,
-        set_, resize_, as_subclass,
+        resize_, as_subclass,
     )
 }  # fmt: skip
 METHODS.update({

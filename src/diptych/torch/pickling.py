@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 from collections import OrderedDict
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
-from diptych.core import dtypes as engine
 from diptych.core.buffer import Buffer
+from diptych.core.tape import Leaf
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array
-from diptych.torch.device import device
+from diptych.torch.conversion import OWN_STATE
+from diptych.torch.device import device, layout
 from diptych.torch.dtypes import BY_INDEX, dtype
 from diptych.torch.nn.parameter import Parameter
 from diptych.torch.size import Size
+from diptych.torch.storage import KINDS, TypedStorage, UntypedStorage, owner_of
 from diptych.torch.tensor import Tensor
 
-# Element types whose storages have a class of their own; newer ones go by UntypedStorage.
-STORAGES = {
-    "FloatStorage": engine.float32, "DoubleStorage": engine.float64, "HalfStorage": engine.float16,
-    "BFloat16Storage": engine.bfloat16, "LongStorage": engine.int64, "IntStorage": engine.int32,
-    "ShortStorage": engine.int16, "CharStorage": engine.int8, "ByteStorage": engine.uint8,
-    "BoolStorage": engine.bool_, "ComplexFloatStorage": engine.complex64,
-    "ComplexDoubleStorage": engine.complex128,
-}  # fmt: skip
-_STORAGE_OF = {core: name for name, core in STORAGES.items()}
+_KIND_OF = {core: name for name, core in KINDS.items()}
+# Layers that PyTorch keeps in another file than we do.
+_PLACES = {
+    "MultiheadAttention": "torch.nn.modules.activation",
+    "LinearCrossEntropyLoss": "torch.nn.modules.loss",
+    "LinearCrossEntropyOptions": "torch.nn.modules.linear_cross_entropy_options",
+    "DataParallel": "torch.nn.parallel.data_parallel",
+}
+# Functions that PyTorch has in its extension, and so names otherwise.
+_BUILT_IN = frozenset("gelu leaky_relu hardtanh elu softplus log_sigmoid one_hot".split())
 
 
 class Global:
@@ -51,13 +55,22 @@ def named(module: str, name: str) -> Global:
 class Storage:
     """The memory of some tensors, by its number in the file; itself, it is a persistent id."""
 
-    __slots__ = ("buffer", "core", "key", "kept")
+    __slots__ = ("buffer", "core", "kept", "key")
 
     def __init__(self, buffer: Buffer, core: Any, key: str, kept: Any) -> None:
         self.buffer = buffer
         self.core = core
         self.key = key
         self.kept = kept  # whatever owns the memory
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of what the file counts: elements, or bytes where no class has the elements."""
+        return int(self.core.itemsize) if self.core in _KIND_OF else 1
+
+    def view(self) -> memoryview:
+        """The bytes."""
+        return memoryview(self.buffer.memory).cast("B")[: self.buffer.nbytes]
 
 
 def public_module(module: str) -> str:
@@ -67,12 +80,28 @@ def public_module(module: str) -> str:
     return module
 
 
-class Pickler(pickle._Pickler):
-    """Pickles as PyTorch does: tensors as calls of its rebuilding functions on storages."""
+def public_function(function: Any) -> Global | None:
+    """The name in a file of one of our functions; None for another's."""
+    module, name = public_module(function.__module__ or ""), function.__qualname__
+    if not (module == "torch" or module.startswith("torch.")):
+        return None
+    if module.startswith("torch.nn.functional"):
+        module = "torch._C._nn" if name in _BUILT_IN else "torch.nn.functional"
+    elif vars(importlib.import_module("diptych.torch")).get(name) is function:
+        module = "torch"
+    return named(module, name)
 
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+
+class Pickler(pickle._Pickler):
+    """Pickles as PyTorch does: tensors as calls of its rebuilding functions on storages.
+
+    ``legacy``: storages are described as the format from before PyTorch 1.6 does.
+    """
+
+    def __init__(self, file: io.BytesIO, protocol: int, legacy: bool = False) -> None:
         super().__init__(file, protocol)
         self.storages: dict[int, Storage] = {}
+        self.legacy = legacy
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> Any:
         if isinstance(obj, Global):
@@ -87,29 +116,31 @@ class Pickler(pickle._Pickler):
         if isinstance(obj, dtype):
             self.save(named("torch", obj._name))
             return
-        if isinstance(obj, (type, FunctionType)):
+        if isinstance(obj, (FunctionType, BuiltinFunctionType)):
+            public = public_function(obj)
+            if public is not None:
+                self.save(public)
+                return
+        if isinstance(obj, type):
             module = public_module(obj.__module__ or "")
             if module == "torch" or module.startswith("torch."):
-                self.save(named(module, obj.__qualname__))
+                name = obj.__qualname__
+                module = _PLACES.get(name, module) if module.startswith("torch.nn.") else module
+                self.save(named(module, name))
                 return
         super().save(obj, save_persistent_id)  # type: ignore[misc]
 
     def persistent_id(self, obj: Any) -> Any:
-        if not isinstance(obj, Storage):
+        if isinstance(obj, (TypedStorage, UntypedStorage)):
+            obj = self.storage_of(owner_of(obj._buffer), obj._core, obj)
+        elif not isinstance(obj, Storage):
             return None
-        name = _STORAGE_OF.get(obj.core)
-        if name is None:
-            kind, count = named("torch.storage", "UntypedStorage"), obj.buffer.nbytes
-        else:
-            kind, count = named("torch", name), obj.buffer.nbytes // obj.core.itemsize
-        return ("storage", kind, obj.key, "cpu", count)
+        name = _KIND_OF.get(obj.core)
+        kind = named("torch.storage", "UntypedStorage") if name is None else named("torch", name)
+        pid = ("storage", kind, obj.key, "cpu", obj.buffer.nbytes // obj.itemsize)
+        return (*pid, None) if self.legacy else pid
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, Parameter):
-            data = CoreTensor.__new__(Tensor)
-            data.layout, data.buffer, data.address = obj.layout, obj.buffer, obj.address
-            wanted = obj.node is not None
-            return named("torch._utils", "_rebuild_parameter"), (data, wanted, OrderedDict())
         if isinstance(obj, CoreTensor):
             return self.reduced_tensor(obj)
         if isinstance(obj, device):
@@ -117,32 +148,51 @@ class Pickler(pickle._Pickler):
             return named("torch", "device"), text
         if isinstance(obj, Size):
             return named("torch", "Size"), (tuple(obj),)
+        if isinstance(obj, layout):
+            return named("torch.serialization", "_get_layout"), (repr(obj),)
         return NotImplemented
 
     def reduced_tensor(self, tensor: CoreTensor) -> Any:
+        """A tensor, with its class and its attributes where it has any of its own."""
+        if tensor.node is not None and not isinstance(tensor.node, Leaf):
+            wanted = True
+        else:
+            wanted = tensor.node is not None
+        state = {k: v for k, v in tensor.__dict__.items() if k not in OWN_STATE}
+        if isinstance(tensor, Parameter):
+            data = CoreTensor.__new__(Tensor)
+            data.layout, data.buffer, data.address = tensor.layout, tensor.buffer, tensor.address
+            if state:
+                function = named("torch._utils", "_rebuild_parameter_with_state")
+                return function, (data, wanted, OrderedDict(), state)
+            return named("torch._utils", "_rebuild_parameter"), (data, wanted, OrderedDict())
+        function, args = self.rebuilding(tensor, wanted)
+        if type(tensor) in (Tensor, CoreTensor) and not state:
+            return function, args
+        kind = type(tensor) if isinstance(tensor, Tensor) else Tensor
+        return named("torch._tensor", "_rebuild_from_type_v2"), (function, kind, args, state)
+
+    def rebuilding(self, tensor: CoreTensor, wanted: bool) -> tuple[Global, tuple[Any, ...]]:
+        """The function that makes the tensor again, and its arguments."""
         place = tensor.layout
         start = tensor.address - tensor.buffer.address
         if start % place.dtype.itemsize:
             tensor = copy_array(tensor.array(), Tensor, place.dtype)
             place, start = tensor.layout, 0
-        storage = self.storage_of(tensor)
-        rest: tuple[Any, ...] = (tensor.node is not None, OrderedDict())
+        storage = self.storage_of(owner_of(tensor.buffer), place.dtype, tensor)
+        rest: tuple[Any, ...] = (wanted, OrderedDict())
         function = "_rebuild_tensor_v2"
         offset = start // place.dtype.itemsize
-        if place.dtype not in _STORAGE_OF:
+        if place.dtype not in _KIND_OF:
             function, rest = "_rebuild_tensor_v3", (*rest, BY_INDEX[place.dtype.index])
         args = (storage, offset, tuple(place.shape), tuple(place.strides), *rest)
         return named("torch._utils", function), args
 
-    def storage_of(self, tensor: CoreTensor) -> Storage:
-        buffer = tensor.buffer
-        buffer = getattr(buffer, "owner", buffer)
-        core = tensor.layout.dtype
+    def storage_of(self, buffer: Buffer, core: Any, kept: Any) -> Storage:
         found = self.storages.get(id(buffer))
         if found is None:
-            found = self.storages[id(buffer)] = Storage(
-                buffer, core, str(len(self.storages)), tensor
-            )
+            key = str(len(self.storages))
+            found = self.storages[id(buffer)] = Storage(buffer, core, key, kept)
         elif found.core is not core:
             raise RuntimeError(
                 "Cannot save multiple tensors or storages that view the same data as different "

@@ -147,7 +147,7 @@ class Tensor(CoreTensor):
 
     def is_shared(self) -> bool:
         """Whether the memory is shared between processes."""
-        return False
+        return bool(getattr(self.buffer, "shared", False))
 
     def is_inference(self) -> bool:
         """Whether the tensor was made in inference mode."""

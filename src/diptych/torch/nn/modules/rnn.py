@@ -149,6 +149,10 @@ class RNNBase(Module):
         for weight in self.parameters():
             init.uniform_(weight, -bound, bound)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A whole module in a file has these for PyTorch, which keeps them as attributes.
+        return {**self.__dict__, **{name: getattr(self, name) for name in _KEPT}}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # What PyTorch pickles beside the parameters, ours follow from the sizes.
         ours = {name: value for name, value in state.items() if name not in _DERIVED}
@@ -281,7 +285,8 @@ class RNNBase(Module):
         return PackedSequence(y, batch_sizes, order, back), self.permute_hidden(finals, back)
 
 
-_DERIVED = frozenset("_flat_weight_refs _flat_weights_names _all_weights _flat_weights".split())
+_KEPT = ("_flat_weights_names", "_all_weights", "_flat_weights")
+_DERIVED = frozenset({*_KEPT, "_flat_weight_refs"})
 _KIND = {"LSTM": "LSTM", "GRU": "GRU", "RNN_TANH": "RNN", "RNN_RELU": "RNN"}
 _NO_PROJECTION = "proj_size argument is only supported for LSTM, not RNN or GRU"
 

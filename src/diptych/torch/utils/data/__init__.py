@@ -2,6 +2,7 @@
 
 from diptych.torch.utils.data import dataloader as dataloader
 from diptych.torch.utils.data import dataset as dataset
+from diptych.torch.utils.data import distributed as distributed
 from diptych.torch.utils.data import sampler as sampler
 from diptych.torch.utils.data.collate import default_collate as default_collate
 from diptych.torch.utils.data.collate import default_convert as default_convert
@@ -14,6 +15,7 @@ from diptych.torch.utils.data.dataset import StackDataset as StackDataset
 from diptych.torch.utils.data.dataset import Subset as Subset
 from diptych.torch.utils.data.dataset import TensorDataset as TensorDataset
 from diptych.torch.utils.data.dataset import random_split as random_split
+from diptych.torch.utils.data.distributed import DistributedSampler as DistributedSampler
 from diptych.torch.utils.data.sampler import BatchSampler as BatchSampler
 from diptych.torch.utils.data.sampler import RandomSampler as RandomSampler
 from diptych.torch.utils.data.sampler import Sampler as Sampler

@@ -46,7 +46,7 @@ class _Writer(pickle.Pickler):
         self.dispatch_table = ForkingPickler(file).dispatch_table  # pipes, locks, descriptors
         self.arena = arena
         self.buffers: list[FilledBuffer] = []
-        self.others: list[tuple[FilledBuffer, int]] = []
+        self.others: list[FilledBuffer] = []
         self.indices: dict[int, int] = {}
 
     def persistent_id(self, obj: Any) -> Any:
@@ -83,8 +83,8 @@ class _Writer(pickle.Pickler):
         if raw.nbytes < _LEAST_APART:
             return True  # stays inside
         held = self.arena.allocate(raw.nbytes)
-        np.copyto(held.memory[: raw.nbytes], np.frombuffer(raw, np.uint8))
-        self.others.append((held, raw.nbytes))
+        np.copyto(held.memory, np.frombuffer(raw, np.uint8))
+        self.others.append(held)
         return False
 
 
@@ -99,10 +99,8 @@ def encoded(arena: Arena, batch: int, kind: int, payload: Any) -> bytes:
     writer = _Writer(file, arena)
     writer.dump(payload)
     parts = [_HEAD.pack(batch, kind, len(writer.buffers), len(writer.others))]
-    for held in writer.buffers:
-        parts.append(_PLACE.pack(*arena.send(held), 0))
-    for held, used in writer.others:
-        parts.append(_PLACE.pack(*arena.send(held), used))
+    for held in (*writer.buffers, *writer.others):
+        parts.append(_PLACE.pack(*arena.send(held), held.nbytes))
     parts.append(file.getvalue())
     return b"".join(parts)
 
@@ -113,8 +111,8 @@ class _Lent(np.ndarray):
     held: ReceivedBuffer
 
 
-def _lent(buffer: ReceivedBuffer, used: int) -> Any:
-    array = buffer.memory[:used].view(_Lent)
+def _lent(buffer: ReceivedBuffer) -> Any:
+    array = buffer.memory.view(_Lent)
     array.held = buffer
     return array
 
@@ -141,12 +139,12 @@ def decoded(reader: Reader, message: bytes) -> tuple[int, int, Any]:
     buffers, others = [], []
     for number in range(count + rest):
         *place, used = _PLACE.unpack_from(message, start)
-        held = reader.buffer(Place(*place))
+        held = reader.buffer(Place(*place), used)
         start += _PLACE.size
         if number < count:
             buffers.append(held)
         else:
-            others.append(_lent(held, used))
+            others.append(_lent(held))
     file = io.BytesIO(memoryview(message)[start:])
     return batch, kind, _Unpickler(file, buffers, iter(others)).load()
 
