@@ -160,7 +160,8 @@ def _pair_batch(
 
 
 TAKE_ALONG = primitive(
-    "take_along", "gather", params=("axis",), infer=_take_along_infer, reference=_take_along,
+    "take_along", "gather", lower="indexed", params=("axis",), infer=_take_along_infer,
+    reference=_take_along,
     saves=("1", ""), batch=_pair_batch,
     vjp=lambda ctx, ct: (
         scatter(zeros(ctx.layout(0).shape, ct.layout.dtype), ctx.x[1], ct, ctx.params[0], "add"),
@@ -305,7 +306,8 @@ def _scatter_extremum_vjp(ctx: Any, ct: Any) -> Any:
 
 
 SCATTER = primitive(
-    "scatter", "scatter", params=("axis", "mode"), infer=_scatter_infer, reference=_scatter,
+    "scatter", "scatter", lower="indexed", params=("axis", "mode"), infer=_scatter_infer,
+    reference=_scatter,
     vjp=_scatter_vjp, saves="*o", batch=_pair_batch,
     samples=lambda: [
         *(
@@ -366,7 +368,7 @@ def _index_select_batch(
 
 
 INDEX_SELECT = primitive(
-    "index_select", "gather", params=("axis",), infer=_index_select_infer,
+    "index_select", "gather", lower="indexed", params=("axis",), infer=_index_select_infer,
     reference=lambda x, index, axis: np.take(
         x, checked(index, x.shape[axis], axis, wrap=False), axis
     ),
@@ -419,7 +421,8 @@ def _index_add(x: Array, index: Array, src: Array, axis: int) -> Any:
 
 
 INDEX_ADD = primitive(
-    "index_add", "scatter", params=("axis",), infer=_index_add_infer, reference=_index_add,
+    "index_add", "scatter", lower="indexed", params=("axis",), infer=_index_add_infer,
+    reference=_index_add,
     saves=("", "", "1"),
     vjp=lambda ctx, ct: (
         ct, None, index_select(ct, ctx.x[1], ctx.params[0]) if ctx.needs[2] else None
@@ -481,7 +484,7 @@ def _index_reference(x: Array, *rest: Any) -> Any:
 
 
 INDEX: Primitive = primitive(
-    "index", "gather", params=("axes",), reference=_index_reference,
+    "index", "gather", lower="indexed", params=("axes",), reference=_index_reference,
     infer=lambda layouts, params: layout(
         layouts[0].dtype, _indexed_shape(layouts[0], layouts[1:], params[0], "index")
     ),
@@ -563,7 +566,7 @@ def _index_put_vjp(ctx: Any, ct: Any) -> Any:
 
 
 INDEX_PUT: Primitive = primitive(
-    "index_put", "scatter", params=("axes", "accumulate"), infer=_index_put_infer,
+    "index_put", "scatter", lower="indexed", params=("axes", "accumulate"), infer=_index_put_infer,
     reference=_index_put_reference, vjp=_index_put_vjp, saves="2+",
     samples=lambda: [
         Sample((_floats(5, 3), _floats(3), _index(4, -2, 0)), ((0,), False)),
