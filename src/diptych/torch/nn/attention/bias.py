@@ -44,7 +44,7 @@ class CausalBias(Tensor):
         """Made in ``__new__``."""
 
     @property
-    def offset(self) -> int:
+    def causal_offset(self) -> int:
         """Query i sees keys up to i + offset."""
         return _offset(self.variant, self.seq_len_q, self.seq_len_kv)
 

@@ -9,7 +9,7 @@ from diptych.core import call, dtypes
 from diptych.ops import attention, movement
 from diptych.ops.contraction import matmul
 from diptych.torch.dtypes import scalar_name
-from diptych.torch.nn.functional.regularization import check_probability, dropout
+from diptych.torch.nn.functional.regularization import dropout
 from diptych.torch.tensor import Tensor, face
 
 
@@ -59,7 +59,7 @@ def scaled_dot_product_attention(
 def _mask(mask: Any, q: Tensor, causal: int | None) -> tuple[Any, int | None]:
     """The mask to add, if any, and the offset of a causal one."""
     mask = face(mask, "scaled_dot_product_attention", "attn_mask", 4)
-    offset = getattr(mask, "offset", None)
+    offset = getattr(mask, "causal_offset", None)
     if offset is not None:
         return None, offset
     dtype = mask.layout.dtype
@@ -153,7 +153,8 @@ def _math(
                 "to turning off both the math kernel and the fused kernels."
             )
         raise RuntimeError("No available kernel.  Aborting execution.")
-    check_probability(p)
+    if p < 0.0 or p > 1.0:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
     heads = q.layout.shape[-3] if q.layout.ndim > 2 else 1
     if k.layout.ndim > 2 and k.layout.shape[-3] not in (1, heads):
         k, v = _repeated(k, heads), _repeated(v, heads)

@@ -155,9 +155,12 @@ def multi_head_attention_forward(
 def attend(
     query: Any, key: Any, value: Any, features: int, heads: int, weights: Projections, p: float,
     padding: Any, mask: Any, need_weights: bool, average: bool, is_causal: bool,
-    batch_first: bool, static_k: Any = None, static_v: Any = None,
+    batch_first: bool, static_k: Any = None, static_v: Any = None, length_outside: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """What the function and the layer share; with ``batch_first`` batches come before lengths."""
+    """What the function and the layer share; with ``batch_first`` batches come before lengths.
+
+    ``length_outside`` lays the result out as PyTorch does, whose dropout draws in memory's order.
+    """
     query, key, value = _faces(query, key, value)
     padding = None if padding is None else face(padding, "key_padding_mask")
     mask = None if mask is None else face(mask, "attn_mask")
@@ -183,9 +186,12 @@ def attend(
     else:
         out = scaled_dot_product_attention(q, k, v, mask, p, is_causal)
         share = None
-    back = transpose(out, (0, 2, 1, 3) if batch_first else (2, 0, 1, 3))
+    within = batch_first and not length_outside
+    back = transpose(out, (0, 2, 1, 3) if within else (2, 0, 1, 3))
     joined = reshape(back, (*back.layout.shape[:2], features))
     out = linear(joined, weights.out_weight, weights.out_bias)
+    if batch_first and not within:
+        out = transpose(out, (1, 0, 2))
     if share is not None and average:
         share = mean(share, (1,))
     if not batched:

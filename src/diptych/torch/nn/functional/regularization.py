@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from diptych.core import call, inplace
+from diptych.core.layout import row_major
 from diptych.core.random import torch_stream
 from diptych.core.tensor import copy_array, from_array
 from diptych.ops.arithmetic import MUL, add, mul
-from diptych.ops.movement import expand_axis, squeeze_axes
+from diptych.ops.movement import expand_axis, squeeze_axes, transpose
 from diptych.ops.select import ASSIGN
 from diptych.torch.dtypes import scalar_name
 from diptych.torch.promotion import PARAMS
@@ -54,7 +55,20 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
     place = input.layout
     if p == 1:
         return _times(input, _zeros(place), inplace)
-    return _times(input, _noise(place.shape, 1 - p, place.dtype, True), inplace)
+    noise = _noise_like(place, 1 - p)
+    return _times(input, noise, inplace)
+
+
+def _noise_like(place: Any, keep: float) -> Any:
+    """Noise drawn in the order of the input's memory, where that is another order of its axes."""
+    shape, strides = place.shape, place.strides
+    if not place.contiguous:
+        order = sorted(range(place.ndim), key=lambda axis: (-strides[axis], axis))
+        inside = tuple(shape[axis] for axis in order)
+        if tuple(strides[axis] for axis in order) == row_major(inside):
+            back = tuple(order.index(axis) for axis in range(place.ndim))
+            return transpose(_noise(inside, keep, place.dtype, True), back)
+    return _noise(shape, keep, place.dtype, True)
 
 
 def _zeros(place: Any) -> Any:

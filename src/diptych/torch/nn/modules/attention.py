@@ -123,7 +123,7 @@ class MultiheadAttention(Module):
         return attend(
             query, key, value, self.embed_dim, self.num_heads, weights,
             self.dropout if self.training else 0.0, key_padding_mask, attn_mask, need_weights,
-            average_attn_weights, is_causal, self.batch_first,
+            average_attn_weights, is_causal, self.batch_first, length_outside=self.training,
         )  # fmt: skip
 
     def merge_masks(
