@@ -155,13 +155,23 @@ def array_of(x: Any) -> np.ndarray[Any, Any]:
 
 
 def tensor(x: Any) -> Any:
-    """A tensor of the face with the values, dtype, order of axes and leaf-ness of PyTorch's."""
+    """A tensor of the face with the values, dtype, strides and leaf-ness of PyTorch's.
+
+    One that shows a part of its memory, or shows it in another order, gets the whole of it.
+    """
     if x.layout is not real.strided:
         raise Untranslatable(f"there are no tensors of layout {x.layout}")
-    made = ours.from_numpy(np.copy(array_of(x), order="K"))
+    plain = x.detach().resolve_conj().resolve_neg()
+    whole = plain
+    if not plain.is_contiguous() or plain.untyped_storage().nbytes() != plain.nbytes:
+        whole = real.empty(0, dtype=plain.dtype).set_(plain.untyped_storage())
+    made = ours.from_numpy(np.copy(array_of(whole)))
     dtype = getattr(ours, str(x.dtype).removeprefix("torch."))
     if made.dtype != dtype:
         made = made.to(dtype)
+    if whole is not plain:
+        made = made.as_strided(tuple(plain.shape), plain.stride(), plain.storage_offset())
+        made = made.detach()
     if x.requires_grad:
         made.requires_grad_()
     return made

@@ -24,6 +24,7 @@ from diptych.torch import joining as _joining
 from diptych.torch import methods as _methods
 from diptych.torch import movement as _movement
 from diptych.torch import namespace as _namespace
+from diptych.torch import ordering as _ordering
 from diptych.torch import printing as _printing
 from diptych.torch import products as _products
 from diptych.torch import random as random
@@ -61,7 +62,8 @@ TABLES: tuple[dict[str, Any], ...] = (
     _gradients.FUNCTIONS, _movement.FUNCTIONS,
     _joining.FUNCTIONS, _conversion.FUNCTIONS, _indexing.FUNCTIONS,
     _printing.FUNCTIONS, _reductions.FUNCTIONS, _products.FUNCTIONS, _selection.FUNCTIONS,
-    _namespace.FUNCTIONS, _composed.FUNCTIONS, _copies.FUNCTIONS, _calculus.FUNCTIONS,
+    _ordering.FUNCTIONS, _namespace.FUNCTIONS, _composed.FUNCTIONS, _copies.FUNCTIONS,
+    _calculus.FUNCTIONS,
     _factors.FUNCTIONS, _spectral.FUNCTIONS, _statistics.FUNCTIONS,
     storage.FUNCTIONS, _dtypes.NAMED,
     {alias: _dtypes.NAMED[name] for alias, name in _dtypes.ALIASES.items()},

@@ -7,7 +7,7 @@ from typing import Any
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.ops import arithmetic, movement
 from diptych.torch.joining import cat
-from diptych.torch.selection import diff
+from diptych.torch.ordering import diff
 from diptych.torch.tensor import axes_of, axis_of, face
 
 

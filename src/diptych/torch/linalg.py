@@ -197,6 +197,7 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
     solution = operations.lstsq(a, grown, cut)
     rows, columns = a.layout.shape[-2:]
     nothing: Any = a.new_zeros((0,))  # type: ignore[attr-defined]
+    nothing = movement.narrow(movement.reshape(solution, (solution.layout.size,)), 0, 0, 0)
     rank = values = nothing.to(dtype_of(engine.int64))
     values = nothing
     residuals = nothing

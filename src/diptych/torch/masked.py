@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from diptych.ops import movement, select
-from diptych.torch import absent, binary, namespace, reductions, selection
+from diptych.torch import absent, binary, namespace, ordering, reductions, selection
 from diptych.torch import dtypes as torch_dtypes
 from diptych.torch.tensor import face
 
@@ -101,8 +101,8 @@ def _softmin(x: Any, dim: int) -> Any:
     return namespace.softmax(-x, dim)
 
 
-cumsum = _along("cumsum", selection.cumsum, lambda x: 0)
-cumprod = _along("cumprod", selection.cumprod, lambda x: 1)
+cumsum = _along("cumsum", ordering.cumsum, lambda x: 0)
+cumprod = _along("cumprod", ordering.cumprod, lambda x: 1)
 softmax = _along("softmax", namespace.softmax, lambda x: _extreme(x, -1))
 log_softmax = _along("log_softmax", namespace.log_softmax, lambda x: _extreme(x, -1))
 softmin = _along("softmin", _softmin, lambda x: _extreme(x, 1))

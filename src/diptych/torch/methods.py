@@ -19,6 +19,7 @@ from diptych.torch import (
     indexing,
     movement,
     namespace,
+    ordering,
     overrides,
     printing,
     products,
@@ -83,7 +84,7 @@ def power_of_number(self: Any, base: Any) -> Any:
 
 ROOMS: tuple[Any, ...] = (
     creation, random, gradients, movement, conversion, printing, indexing, reductions, products,
-    selection, namespace, composed, overrides, copies, calculus, factors,
+    selection, ordering, namespace, composed, overrides, copies, calculus, factors,
     spectral, statistics,
     storage,
 )  # fmt: skip
@@ -97,7 +98,7 @@ def attach_all() -> None:
     attach(_operators())
     for room in ROOMS:
         attach(room.METHODS)
-    for room in (elementwise, binary, products, selection, composed):
+    for room in (elementwise, binary, products, selection, ordering, composed):
         attach({f"{name}_": replaced(name, room.FUNCTIONS[name])
                 for name in room.REPLACED_IN_PLACE})  # fmt: skip
     attach({

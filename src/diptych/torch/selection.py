@@ -1,24 +1,23 @@
-"""Choosing elements: where, clamp, masks, gather and scatter, sorting, scans, triangles."""
+"""Choosing elements: where, clamp, masks, gather and scatter, repeats, triangles."""
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 
 from diptych.core import call, inplace, tape
 from diptych.core import dtypes as engine
+from diptych.core.layout import broadcast_shapes
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import cast_class, copy_array
-from diptych.ops import arithmetic, comparison, indexing, movement, scan, select, sorting
+from diptych.ops import arithmetic, comparison, indexing, movement, select
 from diptych.ops.select import WHERE, constant
 from diptych.torch import outputs, promotion
-from diptych.torch.dtypes import core_of, scalar_name
+from diptych.torch.dtypes import scalar_name
 from diptych.torch.gradient_nodes import label
 from diptych.torch.operators import number
 from diptych.torch.promotion import PARAMS
-from diptych.torch.return_types import make
 from diptych.torch.tensor import Tensor, axis_of, face
 
 # ---- where and clamp
@@ -146,14 +145,21 @@ def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """A copy with the mask's elements taken from ``source`` in order."""
     x, mask = face(input, "masked_scatter"), _mask(mask, "masked_scatter")
-    mask = movement.broadcast_to(mask, x.layout.shape)
-    count = int(mask.array().sum())
+    shape = broadcast_shapes((x.layout.shape, mask.layout.shape), "masked_scatter")
+    x, mask = movement.broadcast_to(x, shape), movement.broadcast_to(mask, shape)  # type: ignore[assignment]
+    count = int(mask.detach().array().sum())
     if source.layout.size < count:
         raise RuntimeError(
             "masked_scatter: expected the number of elements in source to be greater than or equal "
             "to the number of ones in mask"
         )
     flat = movement.reshape(source, (source.layout.size,))
+    if not shape:
+        row = indexing.index_put(
+            movement.reshape(x, (1,)), (movement.reshape(mask, (1,)),),
+            movement.narrow(flat, 0, 0, count),
+        )  # fmt: skip
+        return movement.reshape(row, ())
     return indexing.index_put(x, (mask,), movement.narrow(flat, 0, 0, count))
 
 
@@ -183,13 +189,15 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
     x = face(input, "gather")
     axis = axis_of(dim, x.layout.ndim)
     _long(index, "gather")
+    if index.layout.dtype not in (engine.int64, engine.int32):  # empty: any dtype will do
+        index = select.cast(index, engine.int64)
     result = label(indexing.take_along(x, index, axis), "GatherBackward0")
     return outputs.finish(result, out, "gather")
 
 
 def _long(index: Any, function: str) -> None:
     face(index, function, "index", 3)
-    if index.layout.dtype not in (engine.int64, engine.int32):
+    if index.layout.dtype not in (engine.int64, engine.int32) and index.layout.size:
         raise RuntimeError(f"{function}(): Expected dtype int32/int64 for index")
 
 
@@ -309,9 +317,19 @@ def _along(x: CoreTensor, axis: int, index: CoreTensor) -> list[Any]:
     return [None] * axis + [movement.reshape(index, (index.layout.size,))]
 
 
+def _rowed(self: Any, index: Any, source: Any) -> tuple[Any, Any, Any]:
+    """A 0-d tensor (a view of it), its index and its source as rows: it counts as a row of one."""
+    row = movement.reshape(self, (1,))
+    if isinstance(source, CoreTensor):
+        source = movement.reshape(source, (source.layout.size,))
+    return row, movement.reshape(index, (index.layout.size,)), source
+
+
 def index_add_(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """Add slices where an index vector points, in place."""
     axis = axis_of(dim, self.layout.ndim)
+    if not self.layout.ndim:
+        return self.copy_(index_add(self.clone(), dim, index, source, alpha=alpha))
     _long(index, "index_add_")
     if alpha != 1:
         source = arithmetic.mul(source, alpha)
@@ -325,14 +343,22 @@ def index_add(
     """A copy with slices added where an index vector points."""
     x = face(input, "index_add")
     axis = axis_of(dim, x.layout.ndim)
+    _long(index, "index_add")
     if alpha != 1:
         source = arithmetic.mul(source, alpha)
+    if not x.layout.ndim:
+        row, index, source = _rowed(x, index, source)
+        added = movement.reshape(indexing.index_add(row, index, source, 0), ())
+        return outputs.finish(added, out, "index_add")
+    index = movement.reshape(index, (index.layout.size,))
     return outputs.finish(indexing.index_add(x, index, source, axis), out, "index_add")
 
 
 def index_copy_(self: Any, dim: int, index: Any, source: Any) -> Any:
     """Take over slices where an index vector points, in place."""
     axis = axis_of(dim, self.layout.ndim)
+    if not self.layout.ndim:
+        return self.copy_(index_copy(self.clone(), dim, index, source))
     order = (axis, *[k for k in range(self.layout.ndim) if k != axis])
     index, source = face(index, "index_copy_", "index", 2), face(source, "index_copy_", "source", 3)
     least = int(index.array().min(initial=0))
@@ -349,14 +375,20 @@ def index_copy_(self: Any, dim: int, index: Any, source: Any) -> Any:
 
 def index_copy(input: Any, dim: int, index: Any, source: Any, *, out: Any = None) -> Any:
     """A copy with slices taken over where an index vector points."""
-    return outputs.finish(
-        index_copy_(select.copy(face(input, "index_copy")), dim, index, source), out, "index_copy"
-    )
+    x = face(input, "index_copy")
+    if not x.layout.ndim:
+        row, index, source = _rowed(x, face(index, "index_copy", "index", 2), source)
+        made = movement.reshape(index_copy(row, 0, index, source), ())
+    else:
+        made = index_copy_(select.copy(x), dim, index, source)
+    return outputs.finish(made, out, "index_copy")
 
 
 def index_fill_(self: Any, dim: int, index: Any, value: Any) -> Any:
     """One value in the slices that an index vector names, in place."""
     axis = axis_of(dim, self.layout.ndim)
+    if not self.layout.ndim:
+        return self.copy_(index_fill(self.clone(), dim, index, value))
     new = _fill_value(value, self, "index_fill_")
     tensors, axes = indexing.integer_indices(self.layout, _along(self, axis, index))
     new = select.cast(new, self.layout.dtype)
@@ -366,7 +398,11 @@ def index_fill_(self: Any, dim: int, index: Any, value: Any) -> Any:
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy with one value in the slices that an index vector names."""
-    return index_fill_(select.copy(face(input, "index_fill")), dim, index, value)
+    x = face(input, "index_fill")
+    if not x.layout.ndim:
+        row, index, _ = _rowed(x, index, None)
+        return movement.reshape(index_fill(row, 0, index, value), ())
+    return index_fill_(select.copy(x), dim, index, value)
 
 
 def take(input: Any, index: Any) -> Any:
@@ -392,7 +428,62 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
     own, theirs = list(shape), list(shape)
     own[axis], theirs[axis] = x.layout.shape[axis], indices.layout.shape[axis]
     x = movement.broadcast_to(x, tuple(own))  # type: ignore[assignment]
+    indices = select.where(comparison.lt(indices, 0), arithmetic.add(indices, own[axis]), indices)
     return gather(x, axis, movement.broadcast_to(indices, tuple(theirs)), out=out)
+
+
+def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
+    """A copy with elements written at positions in row-major order."""
+    x = face(input, "put")
+    if index.layout.size != source.layout.size:
+        raise IndexError(
+            f"put_(): Expected source and index to have the same number of elements, but got "
+            f"source.numel() = {source.layout.size}, index.numel() = {index.layout.size}"
+        )
+    if not index.layout.size:
+        return select.copy(x)
+    flat = movement.reshape(x, (x.layout.size,))
+    places = movement.reshape(index, (index.layout.size,))
+    values = movement.reshape(source, (source.layout.size,))
+    made = indexing.index_put(flat, (places,), values, accumulate)
+    return movement.reshape(made, x.layout.shape)
+
+
+def index_reduce(
+    input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True,
+    out: Any = None,
+) -> Any:  # fmt: skip
+    """A copy with slices reduced into the indexed places: prod, mean, amax or amin."""
+    x = face(input, "index_reduce")
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(
+            f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "
+            f"{reduce}."
+        )
+    axis = axis_of(dim, x.layout.ndim)
+    _long(index, "index_reduce")
+    if not x.layout.ndim:
+        row, index, source = _rowed(x, index, source)
+        made = index_reduce(row, 0, index, source, reduce, include_self=include_self)
+        return outputs.finish(movement.reshape(made, ()), out, "index_reduce")
+    shape = [1] * x.layout.ndim
+    shape[axis] = index.layout.size
+    spread = movement.broadcast_to(movement.reshape(index, tuple(shape)), source.layout.shape)
+    result = scatter_reduce(x, axis, spread, source, reduce, include_self=include_self)
+    return outputs.finish(result, out, "index_reduce")
+
+
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1, out: Any = None) -> Any:
+    """The first ``size`` positions of nonzero elements, then rows of ``fill_value``."""
+    if size < 0:
+        raise RuntimeError(f"nonzero_static: 'size' must be an non-negative integer, got {size}")
+    rows = nonzero(input)
+    have, width = rows.layout.shape
+    if have >= size:
+        rows = movement.narrow(rows, 0, 0, size)
+    else:
+        rows = movement.pad(rows, ((0, size - have), (0, 0)), fill_value)
+    return outputs.finish(select.copy(rows), out, "nonzero_static")
 
 
 def put_(self: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
@@ -403,183 +494,6 @@ def put_(self: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     tensors, axes = indexing.integer_indices(flat.layout, (index,))
     inplace.update(flat, indexing.INDEX_PUT, (flat, source, *tensors), (axes, accumulate))
     return self
-
-
-# ---- sorting
-
-
-def sort(
-    input: Any, dim: int = -1, descending: bool = False, stable: bool = False, *, out: Any = None
-) -> Any:
-    """Values in order along an axis, and where they stood."""
-    x = face(input, "sort")
-    values, places = sorting.sort(x, axis_of(dim, x.layout.ndim), bool(descending))
-    if out is not None:
-        values, places = (
-            outputs.write(out[0], values, "sort"),
-            outputs.write(out[1], places, "sort"),
-        )
-    return make("sort", (values, places))
-
-
-def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
-    """The positions that put an axis in order."""
-    x = face(input, "argsort")
-    return sorting.argsort(x, axis_of(dim, x.layout.ndim), bool(descending))
-
-
-def msort(input: Any, *, out: Any = None) -> Any:
-    """Values in order along the first axis."""
-    return outputs.finish(sort(input, 0)[0], out, "msort")
-
-
-def topk(
-    input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *,
-    out: Any = None,
-) -> Any:  # fmt: skip
-    """The k largest (or smallest) values along an axis, and where they stood."""
-    x = face(input, "topk")
-    axis = axis_of(dim, x.layout.ndim)
-    if not 0 <= k <= (x.layout.shape[axis] if x.layout.ndim else 1):
-        raise RuntimeError("selected index k out of range")
-    return make("topk", sorting.topk(x, int(k), axis, bool(largest)))
-
-
-def unique(
-    input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
-    dim: int | None = None,
-) -> Any:  # fmt: skip
-    """The different values in order; where each element went; how often each came."""
-    x = face(input, "unique")
-    axis = None if dim is None else axis_of(dim, x.layout.ndim)
-    return _chosen(sorting.unique(x, axis), return_inverse, return_counts)
-
-
-def unique_consecutive(
-    input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
-    """The values without neighbours equal to them."""
-    x = face(input, "unique_consecutive")
-    axis = None if dim is None else axis_of(dim, x.layout.ndim)
-    return _chosen(sorting.unique_consecutive(x, axis), return_inverse, return_counts)
-
-
-def _chosen(found: Any, inverse: bool, counts: bool) -> Any:
-    values, places, number_of = found
-    chosen = [values, *([places] if inverse else []), *([number_of] if counts else [])]
-    return chosen[0] if len(chosen) == 1 else tuple(chosen)
-
-
-def searchsorted(
-    sorted_sequence: Any, input: Any, *, out_int32: bool = False, right: bool = False,
-    side: str | None = None, out: Any = None, sorter: Any = None,
-) -> Any:  # fmt: skip
-    """Where values would be inserted to keep an order."""
-    edges = face(sorted_sequence, "searchsorted", "sorted_sequence")
-    if sorter is not None:
-        edges = gather(edges, -1, sorter)
-    values = input if isinstance(input, CoreTensor) else constant(input, edges.layout.dtype)
-    result = sorting.searchsorted(edges, values, right or side == "right")
-    if out_int32:
-        result = select.cast(result, engine.int32)
-    return outputs.finish(face(result, "searchsorted"), out, "searchsorted")
-
-
-def bucketize(
-    input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False, out: Any = None
-) -> Any:
-    """The bucket of each value between boundaries."""
-    return searchsorted(boundaries, input, out_int32=out_int32, right=right, out=out)
-
-
-def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each whole number comes, or the weights it has."""
-    return sorting.bincount(face(input, "bincount"), weights, minlength)
-
-
-def histc(input: Any, bins: int = 100, min: Any = 0, max: Any = 0, *, out: Any = None) -> Any:
-    """Counts of values in equal bins."""
-    x = face(input, "histc")
-    values = x.values().ravel()
-    low, high = float(min), float(max)
-    if low == high and values.size:
-        low, high = float(values.min()), float(values.max())
-    if low == high:
-        low, high = low - 1, high + 1
-    counts, _ = np.histogram(values, bins, (low, high))
-    made = copy_array(counts.astype(np.float64), Tensor, x.layout.dtype)
-    return outputs.finish(made, out, "histc")
-
-
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False,
-         invert: bool = False) -> Any:  # fmt: skip
-    """Whether each element is among the others."""
-    first, second = (
-        x.values() if isinstance(x, CoreTensor) else np.asarray(x)
-        for x in (elements, test_elements)
-    )
-    return copy_array(np.asarray(np.isin(first, second, invert=invert)), Tensor)
-
-
-# ---- scans
-
-
-def _scan(name: str, function: Any) -> Any:
-    def run(input: Any, dim: int, *, dtype: Any = None, out: Any = None) -> Any:
-        x = face(input, name)
-        axis = axis_of(dim, x.layout.ndim)
-        own = x.layout.dtype
-        core = core_of(dtype) if dtype is not None else own if own.is_inexact else engine.int64
-        return outputs.finish(function(x, axis, core), out, name)
-
-    run.__name__ = run.__qualname__ = name
-    return run
-
-
-cumsum, cumprod = _scan("cumsum", scan.cumsum), _scan("cumprod", scan.cumprod)
-
-
-def logcumsumexp(input: Any, dim: int, *, out: Any = None) -> Any:
-    """The logarithm of the running sum of exponentials."""
-    x = face(input, "logcumsumexp")
-    return outputs.finish(scan.logcumsumexp(x, axis_of(dim, x.layout.ndim)), out, "logcumsumexp")
-
-
-def cummax(input: Any, dim: int, *, out: Any = None) -> Any:
-    """The running maximum and where it stood."""
-    x = face(input, "cummax")
-    return make("cummax", scan.cummax(x, axis_of(dim, x.layout.ndim)))
-
-
-def cummin(input: Any, dim: int, *, out: Any = None) -> Any:
-    """The running minimum and where it stood."""
-    x = face(input, "cummin")
-    return make("cummin", scan.cummin(x, axis_of(dim, x.layout.ndim)))
-
-
-def diff(input: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None, *,
-         out: Any = None) -> Any:  # fmt: skip
-    """Differences of neighbours, n times."""
-    x: Any = face(input, "diff")
-    axis = axis_of(dim, x.layout.ndim)
-    parts = [part for part in (prepend, x, append) if part is not None]
-    if len(parts) > 1:
-        parts = [face(part, "diff") for part in parts]
-        dtype = functools.reduce(promotion.promote, [part.layout.dtype for part in parts])
-        x = movement.concatenate([select.cast(part, dtype) for part in parts], axis)
-    for _ in range(n):
-        extent = x.layout.shape[axis]
-        if not extent:
-            break
-        later, earlier = (
-            movement.narrow(x, axis, 1, extent - 1),
-            movement.narrow(x, axis, 0, extent - 1),
-        )
-        if x.layout.dtype is engine.bool_:
-            x = comparison.logical_xor(later, earlier)
-        else:
-            x = arithmetic.sub(later, earlier)
-    return outputs.finish(x, out, "diff")
 
 
 # ---- repeats and triangles
@@ -692,9 +606,8 @@ def fill_diagonal_(self: Any, fill_value: Any, wrap: bool = False) -> Any:
 _BOTH = (
     clamp, clamp_min, clamp_max, heaviside, masked_fill, masked_select, masked_scatter, nonzero,
     argwhere, gather, scatter, scatter_add, scatter_reduce, index_select, index_add, index_copy,
-    index_fill, take, take_along_dim, sort, argsort, msort, topk, unique, unique_consecutive,
-    bincount, histc, cumsum, cumprod, logcumsumexp, cummax, cummin, diff, repeat_interleave, roll,
-    tril, triu, diag, diag_embed, diagflat,
+    index_fill, take, take_along_dim, repeat_interleave, roll, tril, triu, diag, diag_embed,
+    diagflat, put, index_reduce, nonzero_static,
 )  # fmt: skip
 METHODS: dict[str, Any] = {f.__name__: f for f in _BOTH}
 METHODS.update(
@@ -703,8 +616,8 @@ METHODS.update(
     index_fill_=index_fill_, put_=put_, fill_diagonal_=fill_diagonal_,
 )  # fmt: skip
 FUNCTIONS: dict[str, Any] = {f.__name__: f for f in _BOTH}
-FUNCTIONS.update(where=where, clip=clamp, searchsorted=searchsorted, bucketize=bucketize, isin=isin)
+FUNCTIONS.update(where=where, clip=clamp)
 REPLACED_IN_PLACE = (
-    "clamp", "clamp_min", "clamp_max", "tril", "triu", "cumsum", "cumprod", "masked_scatter",
-    "scatter_reduce", "heaviside",
+    "clamp", "clamp_min", "clamp_max", "tril", "triu", "masked_scatter",
+    "scatter_reduce", "heaviside", "index_reduce",
 )  # fmt: skip

@@ -11,7 +11,7 @@ from diptych.core import tape
 from diptych.torch.creation import ones_like, zeros_like
 from diptych.torch.joining import cat
 from diptych.torch.random import rand, rand_like
-from diptych.torch.selection import topk
+from diptych.torch.ordering import topk
 
 
 class BasePruningMethod(ABC):
