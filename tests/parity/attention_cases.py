@@ -204,12 +204,11 @@ for batch_first, cross, weights in itertools.product(
     case(f"mha {key} zero", lambda: multihead(add_zero_attn=True, **common))
     case(f"mha {key} dropout", lambda: multihead(train=True, p=0.3, **common))
     case(f"mha {key} no bias", lambda: multihead(bias=False, **common))
-for unbatched in (True,):
-    case("mha unbatched", lambda: multihead(unbatched=True))
-    case("mha unbatched padding", lambda: multihead(
-        unbatched=True, padding=torch.tensor([False, False, True, False, True])))  # fmt: skip
-    case("mha unbatched mask", lambda: multihead(unbatched=True, mask=torch.zeros(2, 5, 5)))
-    case("mha unbatched first", lambda: multihead(unbatched=True, batch_first=True))
+case("mha unbatched", lambda: multihead(unbatched=True))
+case("mha unbatched padding", lambda: multihead(
+    unbatched=True, padding=torch.tensor([False, False, True, False, True])))  # fmt: skip
+case("mha unbatched mask", lambda: multihead(unbatched=True, mask=torch.zeros(2, 5, 5)))
+case("mha unbatched first", lambda: multihead(unbatched=True, batch_first=True))
 permuted = torch.ones(4, 3, 8).transpose(0, 1)
 torch.manual_seed(1)
 case("dropout in memory's order", lambda: F.dropout(permuted, 0.5))

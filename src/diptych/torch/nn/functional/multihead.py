@@ -9,6 +9,7 @@ from typing import Any
 
 from diptych.core import dtypes
 from diptych.core.dtypes import DType
+from diptych.core.tensor import Tensor
 from diptych.ops.arithmetic import add, mul
 from diptych.ops.contraction import linear, matmul
 from diptych.ops.indexing import zeros
@@ -29,7 +30,7 @@ from diptych.ops.select import constant, where
 from diptych.torch.nn.functional.attention import scaled_dot_product_attention
 from diptych.torch.nn.functional.regularization import dropout
 from diptych.torch.size import Size
-from diptych.torch.tensor import Tensor, face
+from diptych.torch.tensor import face
 
 _BATCH_FIRST, _LENGTH_FIRST = (0, 2, 1, 3), (1, 2, 0, 3)  # to (batch, heads, length, depth)
 
@@ -101,7 +102,7 @@ def check_shapes(
             raise AssertionError(
                 f"Expected `attn_mask` shape to be {expected} but got {Size(mask.layout.shape)}"
             )
-    return batched
+    return bool(batched)
 
 
 def multi_head_attention_forward(
