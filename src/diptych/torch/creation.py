@@ -247,6 +247,10 @@ def asarray(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """``obj`` as a tensor, sharing memory where that is possible and not forbidden."""
+    if hasattr(obj, "untyped") and hasattr(obj, "_buffer"):  # a storage: its bytes, so read
+        core = Default.core if dtype is None else core_of(dtype, "asarray")
+        flat = np.frombuffer(obj.untyped()._buffer.memory, core.numpy)
+        obj = from_array(flat, Tensor, core)
     shared = tensor(obj, dtype=dtype) if copy else as_tensor(obj, dtype, device)
     if copy is False and not isinstance(obj, (CoreTensor, np.ndarray)):
         raise ValueError("can't alias arbitrary sequence into a tensor.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -79,6 +80,12 @@ class _Storage:
     def resizable(self) -> bool:
         """Whether ``resize_`` is possible."""
         return self._buffer.writable
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """The elements for NumPy, and so for ``torch.asarray``, in the same memory."""
+        array = self._tensor().array()
+        return {**array.__array_interface__, "data": (self._buffer.address, False)}
 
     def _tensor(self) -> Any:
         place = layout(self._core, (self.size(),))
@@ -192,6 +199,23 @@ class UntypedStorage(_Storage):
             self._buffer = of_array(np.array(list(given), np.uint8))
         else:
             self._buffer = PooledBuffer(operator.index(given))
+
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """The first bytes of a file, mapped; with ``shared``, writing to them writes the file."""
+        with open(filename, "r+b" if shared else "rb") as file:
+            size = file.seek(0, 2)
+            if size < nbytes and not shared:
+                raise RuntimeError(f"file {filename} has {size} bytes, fewer than {nbytes}")
+            if size < nbytes:
+                file.truncate(nbytes)
+            if not nbytes:
+                return cls(0)
+            access = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
+            area = mmap.mmap(file.fileno(), nbytes, access=access)
+        made = untyped(of_array(np.frombuffer(area, np.uint8)))
+        made.filename = str(filename) if shared else None
+        return made
 
     def untyped(self) -> UntypedStorage:
         """Itself."""
