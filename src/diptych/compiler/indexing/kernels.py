@@ -7,10 +7,10 @@ indexed axis, so that no two write one element, and each walks its indices in or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, auto
 
+from diptych.compiler.llvm.tasks import open_task, word, write_entry
 from diptych.compiler.llvm.writer import Function, Module, Value, constant, is_float, vector
 from diptych.compiler.target import Target
 
@@ -67,57 +67,29 @@ class IndexedWriter:
 
     def text(self) -> str:
         self._body()
-        self._kernel()
+        write_entry(self.module, self.name, Word.TASKS, self._clear_status)
         return self.module.text()
 
-    # ---- the kernel: starts the tasks
-
-    def _kernel(self) -> None:
-        f = self.module.function(self.name, [("ptr", "desc"), ("ptr", "ptrs")])
-        desc, ptrs = f.parameters
-        context = f.stack("ptr", 2)
-        f.store(desc, context)
-        f.store(ptrs, f.offset(context, 1, "ptr"))
-        status = f.load("ptr", f.offset(ptrs, 3, "ptr"))
-        for word in range(2):
-            f.store(constant("i64", 0), f.offset(status, word, "i64"))
-        tasks = self._word(f, desc, Word.TASKS)
-        zero = constant("i64", 0)
-
-        def here() -> Sequence[Value]:
-            f.call("task", "void", [context, zero, zero])
-            return []
-
-        def pool() -> Sequence[Value]:
-            f.call("dp_parallel", "void", [tasks, Value("@task", "ptr"), context])
-            return []
-
-        f.choose(f.compare("eq", tasks, 1), here, pool)
-        f.ret()
-
     @staticmethod
-    def _word(f: Function, desc: Value, word: int) -> Value:
-        return f.load("i64", f.offset(desc, int(word), "i64"))
+    def _clear_status(f: Function, ptrs: Value) -> None:
+        status = f.load("ptr", f.offset(ptrs, 3, "ptr"))
+        for part in range(2):
+            f.store(constant("i64", 0), f.offset(status, part, "i64"))
 
     # ---- a task
 
     def _body(self) -> None:
         kind = self.kind
-        f = self.f = self.module.function(
-            "task", [("ptr", "context"), ("i64", "task"), ("i64", "worker")], internal=True
-        )
-        context, task, _ = f.parameters
-        desc = self.desc = f.load("ptr", context)
-        ptrs = f.load("ptr", f.offset(context, 1, "ptr"))
-        pointers = [f.load("ptr", f.offset(ptrs, k, "ptr")) for k in range(4)]
+        self.f, desc, pointers = open_task(self.module, 4)
+        f, task = self.f, self.f.parameters[1]
         self.status = pointers[3]
         if kind.mode == "gather":
             table, index, rows = pointers[:3]
         else:
             index, rows, table = pointers[:3]
-        w = {word: self._word(f, desc, word) for word in Word}
+        w = {name: word(f, desc, name) for name in Word}
         strides = {
-            part: [self._word(f, desc, part + k) for k in range(4)]
+            part: [word(f, desc, part + k) for k in range(4)]
             for part in (Word.TABLE, Word.INDEX, Word.ROWS)
         }
         self.extent, self.inner = w[Word.EXTENT], w[Word.I]

@@ -1,0 +1,1 @@
+"""Windows as kernels: maxima with their positions, and banded maps (averages, interpolation)."""
