@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import diptych.torch as torch
+from diptych.torch import nn
 from diptych.torch.autograd import gradcheck, gradgradcheck
 from diptych.torch.nn import functional as F
 
@@ -70,8 +71,6 @@ def test_bad_calls_say_what_is_wrong() -> None:
         F.binary_cross_entropy(torch.tensor([1.5]), torch.tensor([1.0]))
     with pytest.raises(ValueError, match="dropout probability"):
         F.dropout(torch.ones(2), 1.5)
-    with pytest.raises(NotImplementedError, match=r"functional\.conv2d is not supported yet"):
-        F.conv2d(torch.ones(1), torch.ones(1))
     with pytest.warns(UserWarning, match="different to the input size"):
         F.mse_loss(torch.ones(2, 1), torch.ones(2))
 
@@ -97,3 +96,36 @@ def test_dropout_scales_what_it_keeps() -> None:
     out = F.dropout(torch.ones(1000), 0.25)
     assert sorted(set(out.tolist())) == pytest.approx([0.0, 1 / 0.75])
     assert 700 < int((out > 0).sum().item()) < 800
+
+
+def test_ctc_sums_over_alignments() -> None:
+    """Two steps, classes blank, a: the label a alone is (a,a), (a,_) or (_,a)."""
+    probabilities = torch.tensor([[[0.4, 0.6]], [[0.3, 0.7]]])
+    loss = F.ctc_loss(probabilities.log(), torch.tensor([[1]]), [2], [1], reduction="sum")
+    assert abs(loss.item() + math.log(0.6 * 0.7 + 0.6 * 0.3 + 0.4 * 0.7)) < 1e-6
+    x = torch.zeros(1, 1, 2, requires_grad=True)  # two labels do not fit one step
+    F.ctc_loss(x.log_softmax(2), torch.tensor([[1, 1]]), [1], [2], zero_infinity=True).backward()
+    assert x.grad.abs().sum().item() == 0
+    with pytest.raises(IndexError, match=r"outside of \[0, 2\)"):
+        F.ctc_loss(x, torch.tensor([[7]]), [1], [1])
+
+
+def test_bags_of_embeddings() -> None:
+    table = torch.arange(8.0).reshape(4, 2).requires_grad_()
+    index, offsets = torch.tensor([0, 3, 3, 1]), torch.tensor([0, 3, 3])
+    assert F.embedding_bag(index, table, offsets, mode="sum").tolist() == [[12, 15], [0, 0], [2, 3]]
+    assert F.embedding_bag(index, table, offsets, mode="max").tolist() == [[6, 7], [0, 0], [2, 3]]
+    F.embedding_bag(index, table, offsets, mode="mean", padding_idx=0).sum().backward()
+    assert table.grad.tolist() == [[0, 0], [1, 1], [0, 0], [1, 1]]
+    with pytest.raises(RuntimeError, match="takes value 9"):
+        F.embedding_bag(torch.tensor([9]), table, torch.tensor([0]))
+
+
+def test_adaptive_softmax_agrees_with_its_own_log_probabilities() -> None:
+    torch.manual_seed(0)
+    layer = nn.AdaptiveLogSoftmaxWithLoss(6, 9, [3, 6], div_value=2.0)
+    x, target = torch.randn(4, 6), torch.tensor([0, 8, 4, 2])
+    full = layer.log_prob(x)
+    assert torch.allclose(full.exp().sum(1), torch.ones(4), atol=1e-5)
+    assert torch.allclose(layer(x, target).output, full[torch.arange(4), target], atol=1e-5)
+    assert torch.equal(layer.predict(x), full.argmax(1))

@@ -147,7 +147,7 @@ def test_zero_grad_forgets_or_zeroes() -> None:
     assert module.weight.grad is None
 
 
-@pytest.mark.parametrize("name", ["Conv2d", "LSTM", "BatchNorm1d", "MultiheadAttention"])
+@pytest.mark.parametrize("name", ["DataParallel"])
 def test_layers_of_later_issues_name_themselves(name: str) -> None:
     with pytest.raises(NotImplementedError, match=rf"torch\.nn\.{name} is not supported yet"):
         getattr(nn, name)(1, 2, 3)
