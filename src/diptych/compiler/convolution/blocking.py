@@ -78,8 +78,7 @@ def box_of(problem: Problem, axis: int, band: int, channels: int, tile: Tile) ->
     """The box of a unit with ``band`` places along ``axis`` and so many channels."""
     counts = [band if k == axis else n for k, n in enumerate(problem.places)]
     extents = [
-        (n - 1) * s + max(t - 1, 0) * d + 1
-        for n, s, t, d in zip(counts, problem.step, problem.taps, problem.dilation, strict=True)
+        (n - 1) * s + far + 1 for n, s, far in zip(counts, problem.step, problem.reach, strict=True)
     ]
     pitch = extents[2]
     plane = extents[1] * pitch
@@ -96,7 +95,7 @@ def box_of(problem: Problem, axis: int, band: int, channels: int, tile: Tile) ->
 
 def work(problem: Problem, tile: Tile) -> float:
     """About how many cycles the register tile takes."""
-    per_pixel = problem.channels * problem.window * up(problem.lanes, tile.lanes)
+    per_pixel = problem.depth * up(problem.lanes, tile.lanes)
     return problem.pixels * problem.groups * per_pixel / 2.0
 
 

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+PHASE_WORDS = 10
+
+
+class Phase(IntEnum):
+    """Words of a phase; they follow the descriptor's own, one phase after the other."""
+
+    TAPS = 0
+    WINDOW = 3  # taps of one channel
+    SHIFT = 4  # bytes from a pixel's place in the box to its first tap
+    B_OFFSET = 5
+    TABLE = 6  # where its table of taps starts in shared scratch
+    BEFORE = 7  # steps along k of the phases before it, of one channel
+    MERGED = 8  # how many levels of k, from the innermost, are one run
+    RUN = 9  # elements of B from one step of a run to the next
+
 
 class Slot(IntEnum):
     """Words of the descriptor. Strides of operands are in bytes, those of the box too.
@@ -16,59 +31,59 @@ class Slot(IntEnum):
     GROUPS = 2
     CHANNELS = 3
     LANES = 4
-    WINDOW = 5  # taps of one channel
-    SIZE = 6  # three each, and four for levels
-    PLACES = 9
-    TAPS = 12
-    STEP = 15
-    BEFORE = 18
-    X_GROUP = 21
-    X_CHANNEL = 22
-    X_LEVELS = 23
-    B_OFFSET = 27
-    B_GROUP = 28
-    B_LANE = 29
-    B_LEVELS = 30
-    B_MERGED = 34  # how many levels of k, from the innermost, are one run
-    B_RUN = 35  # elements from one step of a run to the next
-    C_OFFSET = 36
-    C_GROUP = 37
-    C_LANE = 38
-    C_LEVELS = 39
-    FILL = 43  # whether the box is filled; else it is X itself
-    BOX = 44  # extents of the filled box, and strides: image, channel, axes
-    BOX_IMAGE = 47
-    BOX_CHANNEL = 48
-    BOX_AXES = 49
-    PIXEL_STRIDES = 52  # in the box: image and places
-    TAP_STRIDES = 56  # channel and taps
-    AXIS = 60  # the axis that units cut
-    BAND = 61  # places of a unit along it
-    BANDS = 62
-    UNIT_IMAGES = 63
-    UNITS = 64
-    CHUNK_UNITS = 65  # units of a task, and how many such chunks there are
-    CHUNKS = 66
-    CHUNK_CHANNELS = 67
-    CHANNEL_CHUNKS = 68
-    CHUNK_PANELS = 69
-    PANEL_CHUNKS = 70
-    PANEL = 71  # vectors of a panel of lanes; panels
-    PANELS = 72
-    BLOCK = 73  # channels of a block along k (all units' pixels are one block over taps)
-    SHARED_B = 74  # whether B is packed before the tasks, for all of them
-    SPLIT = 75  # whether chunks of units are partial sums
-    TABLE_PIXELS = 76  # entries of the tables
-    TABLE_TAPS = 77
-    PARTIAL_PANEL = 78  # bytes between the partial sums of two panels in a task
-    PARTIAL_TASK = 79  # ... of two tasks' areas where partial sums are shared
-    SHARED_BYTES = 80
-    AT_TAPS = 81  # where parts start in shared scratch
-    AT_ROWS = 82
-    AT_B = 83
-    AT_PARTIAL = 84
-    PRIVATE_BYTES = 85
-    AT_BLOCK = 86  # and in a task's own
-    AT_SUMS = 87
-    PARALLEL = 88
-    WORDS = 89
+    WINDOWS = 5  # taps of one channel in all phases
+    PHASES = 6
+    SIZE = 7  # three each, and four for levels
+    PLACES = 10
+    STEP = 13
+    BEFORE = 16
+    X_GROUP = 19
+    X_CHANNEL = 20
+    X_LEVELS = 21
+    B_GROUP = 25
+    B_LANE = 26
+    B_LEVELS = 27
+    C_GROUP = 31
+    C_LANE = 32
+    C_LEVELS = 33
+    ROW_STRIDES = 37  # of the table of rows: those of C, or of the phases' results
+    FILL = 41  # whether the box is filled; else it is X itself
+    BOX = 42  # extents of the filled box, and strides: image, channel, axes
+    BOX_IMAGE = 45
+    BOX_CHANNEL = 46
+    BOX_AXES = 47
+    PIXEL_STRIDES = 50  # in the box: image and places
+    TAP_STRIDES = 54  # channel and taps
+    AXIS = 58  # the axis that units cut
+    BAND = 59  # places of a unit along it
+    BANDS = 60
+    UNIT_IMAGES = 61
+    UNITS = 62
+    CHUNK_UNITS = 63  # units of a task, and how many such chunks there are
+    CHUNKS = 64
+    CHUNK_CHANNELS = 65
+    CHANNEL_CHUNKS = 66
+    CHUNK_PANELS = 67
+    PANEL_CHUNKS = 68
+    PANEL = 69  # vectors of a panel of lanes; panels
+    PANELS = 70
+    BLOCK = 71  # channels of a block along k (a unit's pixels are one block over taps)
+    SHARED_B = 72  # whether B is packed before the tasks, for all of them
+    SPLIT = 73  # whether chunks of units are partial sums
+    RESIDUES = 74  # phases along each axis; steps and extents of what they make
+    OUT_STEP = 77
+    OUT_SIZE = 80
+    PARTIAL_PANEL = 83  # bytes between the partial sums of two panels in a task
+    PARTIAL_TASK = 84  # ... of two tasks' areas where partial sums are shared
+    SHARED_BYTES = 85
+    AT_ROWS = 86  # where parts start in shared scratch
+    AT_B = 87
+    AT_PARTIAL = 88
+    PRIVATE_BYTES = 89
+    AT_BLOCK = 90  # and in a task's own
+    AT_SUMS = 91
+    AT_RESULT = 92
+    RESULT_LANE = 93  # bytes between lanes, and phases, of results that interleave
+    RESULT_PHASE = 94
+    PARALLEL = 95
+    WORDS = 96

@@ -21,8 +21,9 @@ from diptych.compiler.contraction.blocking import Tile
 from diptych.compiler.contraction.descriptor import Descriptor
 from diptych.compiler.contraction.frame import Frame
 from diptych.compiler.contraction.packing import PackWriter
-from diptych.compiler.convolution.descriptor import Slot
+from diptych.compiler.convolution.descriptor import PHASE_WORDS, Phase, Slot
 from diptych.compiler.convolution.filling import FillWriter, write_table
+from diptych.compiler.convolution.interleaving import InterleaveWriter
 from diptych.compiler.convolution.tile import FIRST, LAST, TileWriter
 from diptych.compiler.llvm.writer import Function, Module, Value, constant
 from diptych.compiler.target import Target
@@ -58,6 +59,8 @@ class Work(IntEnum):
     SUMS = auto()
     OUT = auto()
     FLAGS = auto()
+    TILE_OUT = auto()
+    OUT_LANE = auto()
     PRIVATE = auto()
     WORDS = auto()
 
@@ -81,6 +84,8 @@ class DriverWriter:
         FillWriter(module, dtype, tile, target).write()
         PackWriter(module, "pack_lanes", dtype, tile, tile.lanes, target, False).write()
         write_table(module)
+        if not over_taps:
+            InterleaveWriter(module, dtype, tile).write()
 
     def write(self) -> None:
         self._pack_panel()
@@ -111,7 +116,7 @@ class DriverWriter:
         self._tables(f, d, desc, base)
         with f.when(f.compare("ne", d[Slot.SHARED_B], 0)):
             blocks = self._up(f, d[Slot.CHANNELS], d[Slot.BLOCK])
-            pieces = f.mul(f.mul(d[Slot.GROUPS], d[Slot.PANELS]), blocks)
+            pieces = f.mul(f.mul(d[Slot.GROUPS], d[Slot.PANELS]), f.mul(d[Slot.PHASES], blocks))
             self._dispatch(f, d, pieces, "pack_task", context)
         tasks = f.mul(f.mul(d[Slot.GROUPS], d[Slot.PANEL_CHUNKS]),
                       f.mul(d[Slot.CHANNEL_CHUNKS], d[Slot.CHUNKS]))  # fmt: skip
@@ -129,18 +134,29 @@ class DriverWriter:
         f.store(d[Slot.CHUNK_CHANNELS], extents)
         f.store(d[Slot.UNIT_IMAGES], images)
         for axis in range(3):
-            f.store(d[Slot.TAPS + axis], f.offset(extents, 1 + axis, "i64"))
             cut = f.compare("eq", d[Slot.AXIS], axis)
             count = f.select(cut, d[Slot.BAND], d[Slot.PLACES + axis])
             f.store(count, f.offset(images, 1 + axis, "i64"))
 
-        def table(at: Value, extent: Value, strides: int) -> None:
+        def table(at: Value, extent: Value, strides: int, start: Value) -> None:
             where = f.offset(base, at, "i8")
-            f.call("table", "void", [where, extent, f.offset(desc, strides, "i64")])
+            f.call("table", "void", [where, extent, f.offset(desc, strides, "i64"), start])
 
-        table(constant("i64", 0), images, Slot.PIXEL_STRIDES)
-        table(d[Slot.AT_TAPS], extents, Slot.TAP_STRIDES)
-        table(d[Slot.AT_ROWS], extents if self.over_taps else images, Slot.C_LEVELS)
+        zero = constant("i64", 0)
+        table(zero, images, Slot.PIXEL_STRIDES, zero)
+        with f.loop(0, d[Slot.PHASES], runs=True) as loop:
+            phase = self._phase(f, desc, loop.index)
+            for axis in range(3):
+                f.store(phase[Phase.TAPS + axis], f.offset(extents, 1 + axis, "i64"))
+            table(phase[Phase.TABLE], extents, Slot.TAP_STRIDES, phase[Phase.SHIFT])
+        # Over taps there is one phase, whose extents are still there.
+        table(d[Slot.AT_ROWS], extents if self.over_taps else images, Slot.ROW_STRIDES, zero)
+
+    @staticmethod
+    def _phase(f: Function, desc: Value, index: Value) -> Descriptor:
+        """The words of a phase."""
+        at = f.add(f.mul(index, PHASE_WORDS), Slot.WORDS)
+        return Descriptor(f, f.offset(desc, at, "i64"))
 
     def _dispatch(
         self, f: Function, d: Descriptor, tasks: Value, body: str, context: Value
@@ -165,19 +181,19 @@ class DriverWriter:
     # -- packing B ------------------------------------------------------------------------------
 
     def _pack_panel(self) -> None:
-        """``pack_panel(desc, source, target, levels, width, lanes)``: a block of k, one panel.
+        """``pack_panel(desc, phase, source, target, levels, width, lanes)``: a block of k.
 
         ``levels`` are the extents of k's four levels; the innermost ones may be one run.
         """
         f = self.module.function(
             "pack_panel",
-            [("ptr", "desc"), ("ptr", "source"), ("ptr", "target"), ("ptr", "levels"),
-             ("i64", "width"), ("i64", "lanes")],
+            [("ptr", "desc"), ("ptr", "phase"), ("ptr", "source"), ("ptr", "target"),
+             ("ptr", "levels"), ("i64", "width"), ("i64", "lanes")],
             internal=True,
         )  # fmt: skip
-        desc, source, target, levels, width, lanes = f.parameters
-        d = Descriptor(f, desc)
-        one, merged, size = constant("i64", 1), d[Slot.B_MERGED], self.dtype.itemsize
+        desc, phase, source, target, levels, width, lanes = f.parameters
+        d, p = Descriptor(f, desc), Descriptor(f, phase)
+        one, merged, size = constant("i64", 1), p[Phase.MERGED], self.dtype.itemsize
         run, outer = one, []
         for level in range(3, -1, -1):
             extent = f.load("i64", f.offset(levels, level, "i64"))
@@ -198,7 +214,7 @@ class DriverWriter:
                 at = f.offset(here, f.mul(loop.index, d[Slot.B_LANE]), "i8")
                 to = f.offset(there, loop.index, self.tile.unit)
                 left = f.sub(lanes, loop.index)
-                f.call("pack_lanes", "void", [at, to, run, run, left, step, d[Slot.B_RUN], width])
+                f.call("pack_lanes", "void", [at, to, run, run, left, step, p[Phase.RUN], width])
             return f.offset(there, f.mul(run, width), self.tile.unit)
 
         nest(0, source, target)
@@ -213,21 +229,25 @@ class DriverWriter:
         return first, lanes, width
 
     def _shared_b(
-        self, f: Function, d: Descriptor, words: Frame, group: Value, panel: Value
+        self, f: Function, d: Descriptor, words: Frame, group: Value, panel: Value, steps: Value
     ) -> Value:
-        """Where a panel starts in B that is packed for all tasks."""
+        """Where a panel lies in B that is packed for all tasks, so many steps along k on."""
         full = f.mul(d[Slot.PANEL], self.tile.lanes)
         lanes = f.binary("and", f.add(d[Slot.LANES], self.tile.lanes - 1), -self.tile.lanes)
         before = f.add(f.mul(group, lanes), f.mul(panel, full))
-        depth = f.mul(d[Slot.CHANNELS], d[Slot.WINDOW])
+        depth = f.mul(d[Slot.CHANNELS], d[Slot.WINDOWS])
         base = f.offset(words.load_pointer(Context.SHARED), d[Slot.AT_B], "i8")
-        return f.offset(base, f.mul(before, depth), self.tile.unit)
+        _, _, width = self._panel(f, d, panel)
+        at = f.add(f.mul(before, depth), f.mul(steps, width))
+        return f.offset(base, at, self.tile.unit)
 
     def _pack_task(self) -> None:
         """One panel and block along k of B for all tasks."""
         f, words, d, desc, task = self._start("pack_task")
         blocks = self._up(f, d[Slot.CHANNELS], d[Slot.BLOCK])
         block, rest = f.binary("urem", task, blocks), f.binary("udiv", task, blocks)
+        phase = self._phase(f, desc, f.binary("urem", rest, d[Slot.PHASES]))
+        rest = f.binary("udiv", rest, d[Slot.PHASES])
         panel = f.binary("urem", rest, d[Slot.PANELS])
         group = f.binary("udiv", rest, d[Slot.PANELS])
         first, lanes, width = self._panel(f, d, panel)
@@ -235,20 +255,21 @@ class DriverWriter:
         levels = f.stack("i64", 4)
         f.store(f.minimum(f.sub(d[Slot.CHANNELS], channel), d[Slot.BLOCK]), levels)
         for axis in range(3):
-            f.store(d[Slot.TAPS + axis], f.offset(levels, 1 + axis, "i64"))
-        source = self._b(f, d, words, group, first, f.mul(channel, d[Slot.B_LEVELS]))
-        target = self._shared_b(f, d, words, group, panel)
-        at = f.mul(f.mul(channel, d[Slot.WINDOW]), width)
-        target = f.offset(target, at, self.tile.unit)
-        f.call("pack_panel", "void", [desc, source, target, levels, width, lanes])
+            f.store(phase[Phase.TAPS + axis], f.offset(levels, 1 + axis, "i64"))
+        at = f.add(f.mul(channel, d[Slot.B_LEVELS]), phase[Phase.B_OFFSET])
+        source = self._b(f, d, words, group, first, at)
+        steps = f.add(
+            f.mul(d[Slot.CHANNELS], phase[Phase.BEFORE]), f.mul(channel, phase[Phase.WINDOW])
+        )
+        target = self._shared_b(f, d, words, group, panel, steps)
+        f.call("pack_panel", "void", [desc, phase.pointer, source, target, levels, width, lanes])
         f.ret()
 
     def _b(
         self, f: Function, d: Descriptor, words: Frame, group: Value, lane: Value, at: Value
     ) -> Value:
         offset = f.add(f.mul(group, d[Slot.B_GROUP]), f.mul(lane, d[Slot.B_LANE]))
-        offset = f.add(f.add(offset, at), d[Slot.B_OFFSET])
-        return f.offset(self._pointer(f, words, 1), offset, "i8")
+        return f.offset(self._pointer(f, words, 1), f.add(offset, at), "i8")
 
     def _pointer(self, f: Function, words: Frame, index: int) -> Value:
         return f.load("ptr", f.offset(words.load_pointer(Context.PTRS), index, "ptr"))
@@ -319,7 +340,7 @@ class DriverWriter:
         pixels = images
         at = f.add(f.mul(image, d[Slot.X_LEVELS]), f.mul(group, d[Slot.X_GROUP]))
         at = f.add(at, f.mul(channel, d[Slot.X_CHANNEL]))
-        out = f.add(d[Slot.C_OFFSET], f.mul(group, d[Slot.C_GROUP]))
+        out = f.mul(group, d[Slot.C_GROUP])
         if self.over_taps:
             out = f.add(out, f.mul(channel, d[Slot.C_LEVELS]))
         else:
@@ -337,7 +358,8 @@ class DriverWriter:
             corner.append(z)
             direct = f.add(direct, f.mul(z, d[Slot.X_LEVELS + 1 + axis]))
             if not self.over_taps:
-                out = f.add(out, f.mul(first, d[Slot.C_LEVELS + 1 + axis]))
+                place = f.mul(first, d[Slot.OUT_STEP + axis])
+                out = f.add(out, f.mul(place, d[Slot.C_LEVELS + 1 + axis]))
         work.put(Work.PIXELS, pixels)
         work.put(Work.OUT, f.offset(self._pointer(f, words, self.pointers), out, "i8"))
         x = self._pointer(f, words, 0)
@@ -356,54 +378,90 @@ class DriverWriter:
         self, f: Function, words: Frame, d: Descriptor, desc: Value, work: Frame, panel: Value,
         levels: Value,
     ) -> None:  # fmt: skip
-        """All of k for one panel of lanes."""
+        """All of k, and every phase, for one panel of lanes."""
+        if self.over_taps:
+            self._depth_pixels(f, words, d, desc, work, panel, levels)
+            return
+        first, lanes, _ = self._panel(f, d, panel)
+        origin = f.offset(work.load_pointer(Work.OUT), f.mul(first, d[Slot.C_LANE]), "i8")
+        result = f.offset(work.load_pointer(Work.PRIVATE), d[Slot.AT_RESULT], "i8")
+        several = f.compare("ne", d[Slot.PHASES], 1)
+        work.put(Work.OUT_LANE, f.select(several, d[Slot.RESULT_LANE], d[Slot.C_LANE]))
+        with f.loop(0, d[Slot.PHASES], runs=True) as loop:
+            here = f.offset(result, f.mul(loop.index, d[Slot.RESULT_PHASE]), "i8")
+            work.put(Work.TILE_OUT, f.select(several, here, origin))
+            phase = self._phase(f, desc, loop.index)
+            self._depth_taps(f, words, d, desc, work, panel, levels, phase)
+        with f.when(several):
+            counts = [work.load(Work.IMAGES), *[work.load(Work.COUNT + k) for k in range(3)]]
+            places = [work.load(Work.PLACE + k) for k in range(3)]
+            f.call("interleave", "void", [desc, result, origin, lanes, *counts, *places])
+
+    def _depth_pixels(
+        self, f: Function, words: Frame, d: Descriptor, desc: Value, work: Frame, panel: Value,
+        levels: Value,
+    ) -> None:  # fmt: skip
+        """k runs over the pixels of the unit, which are one block."""
         first, lanes, width = self._panel(f, d, panel)
-        group = work.load(Work.GROUP)
+        phase = self._phase(f, desc, constant("i64", 0))
         shared = words.load_pointer(Context.SHARED)
-        pixel_table, tap_table = shared, f.offset(shared, d[Slot.AT_TAPS], "i8")
-        block_room = f.offset(work.load_pointer(Work.PRIVATE), d[Slot.AT_BLOCK], "i8")
         relative = f.sub(panel, work.load(Work.PANEL))
         sums = f.offset(work.load_pointer(Work.SUMS), f.mul(relative, d[Slot.PARTIAL_PANEL]), "i8")
-        if self.over_taps:
-            at = f.mul(work.load(Work.IMAGE), d[Slot.B_LEVELS])
-            f.store(work.load(Work.IMAGES), levels)
-            for axis in range(3):
-                f.store(work.load(Work.COUNT + axis), f.offset(levels, 1 + axis, "i64"))
-                at = f.add(at, f.mul(work.load(Work.PLACE + axis), d[Slot.B_LEVELS + 1 + axis]))
-            source = self._b(f, d, words, group, first, at)
-            f.call("pack_panel", "void", [desc, source, block_room, levels, width, lanes])
-            rows = f.mul(work.load(Work.CHANNELS), d[Slot.WINDOW])
-            self._call_tiles(f, words, d, work, [
-                tap_table, pixel_table, block_room, work.load(Work.PIXELS), sums, rows, first,
-                lanes, work.load(Work.FLAGS),
-            ])  # fmt: skip
-            return
+        at = f.mul(work.load(Work.IMAGE), d[Slot.B_LEVELS])
+        f.store(work.load(Work.IMAGES), levels)
         for axis in range(3):
-            f.store(d[Slot.TAPS + axis], f.offset(levels, 1 + axis, "i64"))
-        channels = d[Slot.CHANNELS]
-        # A kernel without taps (or without channels) still stores: the loop runs at least once.
-        with f.loop(0, f.maximum(channels, 1), d[Slot.BLOCK], runs=True) as loop:
-            count = f.minimum(f.sub(channels, loop.index), d[Slot.BLOCK])
-            before = f.mul(loop.index, d[Slot.WINDOW])
+            f.store(work.load(Work.COUNT + axis), f.offset(levels, 1 + axis, "i64"))
+            at = f.add(at, f.mul(work.load(Work.PLACE + axis), d[Slot.B_LEVELS + 1 + axis]))
+        source = self._b(f, d, words, work.load(Work.GROUP), first, at)
+        block = f.offset(work.load_pointer(Work.PRIVATE), d[Slot.AT_BLOCK], "i8")
+        f.call("pack_panel", "void", [desc, phase.pointer, source, block, levels, width, lanes])
+        work.put(Work.OUT_LANE, d[Slot.C_LANE])
+        out = f.offset(work.load_pointer(Work.OUT), f.mul(first, d[Slot.C_LANE]), "i8")
+        work.put(Work.TILE_OUT, out)
+        self._call_tiles(f, words, d, work, [
+            f.offset(shared, phase[Phase.TABLE], "i8"), shared, block, work.load(Work.PIXELS),
+            sums, f.mul(work.load(Work.CHANNELS), d[Slot.WINDOWS]), first, lanes,
+            work.load(Work.FLAGS),
+        ])  # fmt: skip
 
-            def packed(loop: Value = loop.index, count: Value = count) -> Sequence[Value]:
+    def _depth_taps(
+        self, f: Function, words: Frame, d: Descriptor, desc: Value, work: Frame, panel: Value,
+        levels: Value, phase: Descriptor,
+    ) -> None:  # fmt: skip
+        """k runs over the taps of a phase, a block of channels at a time."""
+        first, lanes, width = self._panel(f, d, panel)
+        group, channels = work.load(Work.GROUP), d[Slot.CHANNELS]
+        shared = words.load_pointer(Context.SHARED)
+        block = f.offset(work.load_pointer(Work.PRIVATE), d[Slot.AT_BLOCK], "i8")
+        for axis in range(3):
+            f.store(phase[Phase.TAPS + axis], f.offset(levels, 1 + axis, "i64"))
+        # Without taps the tiles still store: the loop runs at least once.
+        with f.loop(0, channels, d[Slot.BLOCK], runs=True) as loop:
+            channel = loop.index
+            count = f.minimum(f.sub(channels, channel), d[Slot.BLOCK])
+            before = f.mul(channel, phase[Phase.WINDOW])
+
+            def packed(channel: Value = channel, count: Value = count) -> Sequence[Value]:
                 f.store(count, levels)
-                source = self._b(f, d, words, group, first, f.mul(loop, d[Slot.B_LEVELS]))
-                f.call("pack_panel", "void", [desc, source, block_room, levels, width, lanes])
-                return [block_room]
+                at = f.add(f.mul(channel, d[Slot.B_LEVELS]), phase[Phase.B_OFFSET])
+                source = self._b(f, d, words, group, first, at)
+                f.call("pack_panel", "void",
+                       [desc, phase.pointer, source, block, levels, width, lanes])  # fmt: skip
+                return [block]
 
             def ready(before: Value = before) -> Sequence[Value]:
-                start = self._shared_b(f, d, words, group, panel)
-                return [f.offset(start, f.mul(before, width), self.tile.unit)]
+                steps = f.add(f.mul(channels, phase[Phase.BEFORE]), before)
+                return [self._shared_b(f, d, words, group, panel, steps)]
 
             (b,) = f.choose(f.compare("ne", d[Slot.SHARED_B], 0), ready, packed)
             zero = constant("i64", 0)
-            flags = f.select(f.compare("eq", loop.index, 0), constant("i64", FIRST), zero)
-            last = f.compare("sge", f.add(loop.index, d[Slot.BLOCK]), channels)
+            flags = f.select(f.compare("eq", channel, 0), constant("i64", FIRST), zero)
+            last = f.compare("sge", f.add(channel, d[Slot.BLOCK]), channels)
             flags = f.add(flags, f.select(last, constant("i64", LAST), zero))
+            taps = f.offset(f.offset(shared, phase[Phase.TABLE], "i8"), before, "i32")
             self._call_tiles(f, words, d, work, [
-                pixel_table, f.offset(tap_table, before, "i32"), b, f.mul(count, d[Slot.WINDOW]),
-                sums, work.load(Work.PIXELS), first, lanes, flags,
+                shared, taps, b, f.mul(count, phase[Phase.WINDOW]),
+                work.load_pointer(Work.SUMS), work.load(Work.PIXELS), first, lanes, flags,
             ])  # fmt: skip
 
     def _call_tiles(
@@ -412,7 +470,7 @@ class DriverWriter:
         """``tiles``, with the bias and the origin of C."""
         lane = arguments[6]
         rows_at = f.offset(words.load_pointer(Context.SHARED), d[Slot.AT_ROWS], "i8")
-        out = f.offset(work.load_pointer(Work.OUT), f.mul(lane, d[Slot.C_LANE]), "i8")
+        out, out_lane = work.load_pointer(Work.TILE_OUT), work.load(Work.OUT_LANE)
         bias = constant("ptr", 0)
         if self.bias:
             every = f.add(f.mul(work.load(Work.GROUP), d[Slot.LANES]), lane)
@@ -420,7 +478,7 @@ class DriverWriter:
         row_table, k_table, b, count, sums, rows, _, lanes, flags = arguments
         f.call("tiles", "void", [
             work.load_pointer(Work.BOX), row_table, k_table, b, count, sums, rows_at, out, rows,
-            lanes, d[Slot.C_LANE], bias, flags,
+            lanes, out_lane, bias, flags,
         ])  # fmt: skip
 
     def _tiles(self) -> None:
@@ -483,11 +541,10 @@ class DriverWriter:
         relative = f.binary("urem", panel, d[Slot.CHUNK_PANELS])
         sums = f.offset(sums, f.add(at, f.mul(relative, d[Slot.PARTIAL_PANEL])), "i8")
         table = f.offset(shared, d[Slot.AT_ROWS], "i8")
-        out = f.add(d[Slot.C_OFFSET], f.mul(group, d[Slot.C_GROUP]))
-        out = f.add(out, f.mul(channel, d[Slot.C_LEVELS]))
+        out = f.add(f.mul(group, d[Slot.C_GROUP]), f.mul(channel, d[Slot.C_LEVELS]))
         out = f.add(out, f.mul(first, d[Slot.C_LANE]))
         origin = f.offset(self._pointer(f, words, self.pointers), out, "i8")
-        rows = f.mul(count, d[Slot.WINDOW])
+        rows = f.mul(count, d[Slot.WINDOWS])
         vectors = f.binary("udiv", f.add(lanes, tile.lanes - 1), constant("i64", tile.lanes))
         kept = f.mul(vectors, tile.rows * tile.lanes)
         with f.loop(0, rows, tile.rows, carried=[sums]) as loop:

@@ -15,11 +15,13 @@ from diptych.core.dtypes import DType
 
 
 def write_table(module: Module) -> None:
-    """``table(target, extents, strides)``: the offsets of four nested levels, row-major, as i32."""
+    """``table(target, extents, strides, start)``: offsets of four nested levels, as i32."""
     f = module.function(
-        "table", [("ptr", "target"), ("ptr", "extents"), ("ptr", "strides")], internal=True
+        "table",
+        [("ptr", "target"), ("ptr", "extents"), ("ptr", "strides"), ("i64", "start")],
+        internal=True,
     )
-    target, extents, strides = f.parameters
+    target, extents, strides, start = f.parameters
     counts = [f.load("i64", f.offset(extents, level, "i64")) for level in range(4)]
     steps = [f.load("i64", f.offset(strides, level, "i64")) for level in range(4)]
 
@@ -34,7 +36,7 @@ def write_table(module: Module) -> None:
             loop.next([following, f.add(here, steps[number])])
         return loop.results[0]
 
-    level(0, target, constant("i64", 0))
+    level(0, target, start)
     f.ret()
 
 

@@ -21,30 +21,26 @@ def lower(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
     operands = [lowering.store(x).place for x in lowering.operands(node)]
     if not dtype.is_float or 0 in shape or any(0 in place.shape for place in operands):
         return None
+    if len(operands) == 3 and operands[2].strides != (1,):
+        operands[2] = lowering.copied(Stored(operands[2])).place
     result = lowering.fresh(dtype, shape)
-    steps = []
     try:
-        for problem in problems(node, operands, result):
-            unit, desc = plan(problem, lowering.target)
-            steps.append(KernelStep(unit, desc, (*operands, result)))
+        unit, desc = plan(problem_of(node, operands, result), lowering.target)
     except TooLarge:
         return None
-    lowering.result.steps.extend(steps)
+    lowering.result.steps.append(KernelStep(unit, desc, (*operands, result)))
     return (Stored(result),)
 
 
-def problems(node: Node, operands: list[Place], result: Place) -> list[Problem]:
-    """What the kernels of a node compute, one after the other."""
-    bias = len(operands) == 3
-    if bias and operands[2].strides != (1,) and operands[2].shape != (1,):
-        raise TooLarge
+def problem_of(node: Node, operands: list[Place], result: Place) -> Problem:
+    """What the kernel of a node computes."""
     first, second, made = _pair(operands[0]), _pair(operands[1]), _pair(result)
-    window = node.params[:4]
+    window, bias = node.params[:4], len(operands) == 3
     name, dtype = node.op.name, result.dtype
     if name == "convolution":
-        return [forward(dtype, first, second, made, window, bias)]
+        return forward(dtype, first, second, made, window, bias)
     if name == "convolution_weight":
-        return [of_weight(dtype, first, second, made, window)]
+        return of_weight(dtype, first, second, made, window)
     return of_input(dtype, first, second, made, window, bias)
 
 

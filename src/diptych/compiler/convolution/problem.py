@@ -23,10 +23,22 @@ Four = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Operand:
-    """Where an operand lies: strides in elements over groups, lanes and four levels."""
+class Phase:
+    """A set of taps: how many along each axis, where they start in the box and in B."""
 
-    offset: int
+    taps: Three
+    shift: Three = (0, 0, 0)
+    b_offset: int = 0
+
+    @property
+    def window(self) -> int:
+        return math.prod(self.taps)
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Strides of an operand in elements: over groups, lanes and four levels."""
+
     group: int
     lane: int
     levels: Four
@@ -39,6 +51,9 @@ class Problem:
     ``over_taps`` says that k runs over pixels (the gradient of a weight). The levels of ``x`` are
     (image, three axes), its lane stride is over channels. The levels of ``b`` are those of k and
     those of ``c`` are those of the rows: (channel, taps) or (image, places).
+
+    The gradient of an input has a phase for each residue of its places modulo the stride: the
+    phases share the pixels, and their results interleave. ``c`` then steps from place to place.
     """
 
     dtype: DType
@@ -48,7 +63,6 @@ class Problem:
     channels: int
     sizes: Three
     places: Three
-    taps: Three
     step: Three
     dilation: Three
     before: Three
@@ -56,7 +70,11 @@ class Problem:
     x: Operand
     b: Operand
     c: Operand
+    phases: tuple[Phase, ...]
     bias: bool = False
+    residues: Three = (1, 1, 1)
+    out_step: Three = (1, 1, 1)
+    out_sizes: Three = (1, 1, 1)
 
     @property
     def pixels(self) -> int:
@@ -64,8 +82,22 @@ class Problem:
 
     @property
     def window(self) -> int:
-        """Taps of one channel."""
-        return math.prod(self.taps)
+        """Taps of one channel in the phase that has the most."""
+        return max(phase.window for phase in self.phases)
+
+    @property
+    def depth(self) -> int:
+        """Steps along k of all phases."""
+        return self.channels * sum(phase.window for phase in self.phases)
+
+    @property
+    def reach(self) -> Three:
+        """How far taps lie from the first place a pixel may meet."""
+        far = [
+            max(p.shift[axis] + max(p.taps[axis] - 1, 0) * self.dilation[axis] for p in self.phases)
+            for axis in range(3)
+        ]
+        return far[0], far[1], far[2]
 
 
 def three(values: Shape, fill: int) -> Three:
@@ -91,12 +123,12 @@ def forward(
     (xs, xt), (ws, wt), (ys, yt) = x, weight, y
     lanes = ws[0] // groups
     return Problem(
-        dtype, False, xs[0], groups, ws[1], three(xs[2:], 1), three(ys[2:], 1), three(ws[2:], 1),
+        dtype, False, xs[0], groups, ws[1], three(xs[2:], 1), three(ys[2:], 1),
         three(stride, 1), three(dilation, 1), three(befores(padding), 0), lanes,
-        Operand(0, ws[1] * xt[1], xt[1], four(xt[0], xt[2:])),
-        Operand(0, lanes * wt[0], wt[0], four(wt[1], wt[2:])),
-        Operand(0, lanes * yt[1], yt[1], four(yt[0], yt[2:])),
-        bias,
+        Operand(ws[1] * xt[1], xt[1], four(xt[0], xt[2:])),
+        Operand(lanes * wt[0], wt[0], four(wt[1], wt[2:])),
+        Operand(lanes * yt[1], yt[1], four(yt[0], yt[2:])),
+        (Phase(three(ws[2:], 1)),), bias,
     )  # fmt: skip
 
 
@@ -109,73 +141,66 @@ def of_weight(
     (xs, xt), (ys, yt), (ws, wt) = x, y, weight
     lanes = ws[0] // groups
     return Problem(
-        dtype, True, xs[0], groups, ws[1], three(xs[2:], 1), three(ys[2:], 1), three(ws[2:], 1),
+        dtype, True, xs[0], groups, ws[1], three(xs[2:], 1), three(ys[2:], 1),
         three(stride, 1), three(dilation, 1), three(befores(padding), 0), lanes,
-        Operand(0, ws[1] * xt[1], xt[1], four(xt[0], xt[2:])),
-        Operand(0, lanes * yt[1], yt[1], four(yt[0], yt[2:])),
-        Operand(0, lanes * wt[0], wt[0], four(wt[1], wt[2:])),
+        Operand(ws[1] * xt[1], xt[1], four(xt[0], xt[2:])),
+        Operand(lanes * yt[1], yt[1], four(yt[0], yt[2:])),
+        Operand(lanes * wt[0], wt[0], four(wt[1], wt[2:])),
+        (Phase(three(ws[2:], 1)),),
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Phase:
-    """One axis of the places of x with one residue: which taps meet them, and where in y."""
+class _Residue:
+    """Places of x along one axis with one residue: which taps meet them, and where in y."""
 
-    start: int  # the first place
-    count: int
     taps: int
-    dilation: int
     before: int
-    first_tap: int  # the weight's tap that comes first, and the step to the next
-    tap_step: int
+    first_tap: int  # the weight's tap that comes first
 
 
-def _phases(size: int, taps: int, step: int, dilation: int, before: int) -> list[_Phase]:
+def _residues(size: int, taps: int, step: int, dilation: int, before: int) -> list[_Residue]:
     made = []
-    common = math.gcd(step, dilation)
     for residue in range(min(step, size)):
-        count = -(-(size - residue) // step)
         met = [k for k in range(taps) if (residue + before - k * dilation) % step == 0]
-        if not met:
-            made.append(_Phase(residue, count, 0, 1, 0, 0, 0))
-            continue
-        # Later taps meet earlier places of y: walk them backwards, so that offsets ascend.
-        lowest = (residue + before - met[-1] * dilation) // step
-        made.append(
-            _Phase(residue, count, len(met), dilation // common, -lowest, met[-1],
-                   -(step // common))
-        )  # fmt: skip
+        if met:
+            # Later taps meet earlier places of y: walk them backwards, so that offsets ascend.
+            lowest = (residue + before - met[-1] * dilation) // step
+            made.append(_Residue(len(met), -lowest, met[-1]))
+        else:
+            made.append(_Residue(0, 0, 0))
     return made
 
 
 def of_input(
     dtype: DType, y: tuple[Shape, Shape], weight: tuple[Shape, Shape], x: tuple[Shape, Shape],
     params: tuple[Shape, tuple[tuple[int, int], ...], Shape, int], bias: bool,
-) -> list[Problem]:  # fmt: skip
-    """The gradient of x from the cotangent y: a convolution for each residue of the places."""
+) -> Problem:  # fmt: skip
+    """The gradient of x from the cotangent y: a phase for each residue of the places."""
     stride, padding, dilation, groups = params
     (ys, yt), (ws, wt), (xs, xt) = y, weight, x
     features = ws[0] // groups
     axes = [
-        _phases(*numbers)
+        _residues(*numbers)
         for numbers in zip(xs[2:], ws[2:], stride, dilation, befores(padding), strict=True)
     ]
-    made = []
-    for phase in itertools.product(*axes):
-        tap = sum(p.first_tap * s for p, s in zip(phase, wt[2:], strict=True))
-        start = sum(p.start * s for p, s in zip(phase, xt[2:], strict=True))
-        tap_strides = tuple(p.tap_step * s for p, s in zip(phase, wt[2:], strict=True))
-        place_strides = tuple(k * s for k, s in zip(stride, xt[2:], strict=True))
-        made.append(
-            Problem(
-                dtype, False, ys[0], groups, features, three(ys[2:], 1),
-                three(tuple(p.count for p in phase), 1), three(tuple(p.taps for p in phase), 1),
-                (1, 1, 1), three(tuple(p.dilation for p in phase), 1),
-                three(tuple(p.before for p in phase), 0), ws[1],
-                Operand(0, features * yt[1], yt[1], four(yt[0], yt[2:])),
-                Operand(tap, features * wt[0], wt[1], four(wt[0], tap_strides)),
-                Operand(start, ws[1] * xt[1], xt[1], four(xt[0], place_strides)),
-                bias,
-            )
-        )  # fmt: skip
-    return made
+    common = [math.gcd(s, d) for s, d in zip(stride, dilation, strict=True)]
+    tap_strides = tuple(-(s // g) * t for s, g, t in zip(stride, common, wt[2:], strict=True))
+    before = [max([r.before for r in axis if r.taps], default=0) for axis in axes]
+    phases = []
+    for chosen in itertools.product(*axes):
+        shift = [b - r.before if r.taps else 0 for b, r in zip(before, chosen, strict=True)]
+        start = sum(r.first_tap * t for r, t in zip(chosen, wt[2:], strict=True))
+        taps = tuple(r.taps for r in chosen)
+        phases.append(Phase(three(taps, 1), three(tuple(shift), 0), start))
+    return Problem(
+        dtype, False, ys[0], groups, features, three(ys[2:], 1),
+        three(tuple(-(-n // s) for n, s in zip(xs[2:], stride, strict=True)), 1), (1, 1, 1),
+        three(tuple(d // g for d, g in zip(dilation, common, strict=True)), 1),
+        three(tuple(before), 0), ws[1],
+        Operand(features * yt[1], yt[1], four(yt[0], yt[2:])),
+        Operand(features * wt[0], wt[1], four(wt[0], tap_strides)),
+        Operand(ws[1] * xt[1], xt[1], four(xt[0], xt[2:])),
+        tuple(phases), bias, three(tuple(len(axis) for axis in axes), 1), three(stride, 1),
+        three(xs[2:], 1),
+    )  # fmt: skip
