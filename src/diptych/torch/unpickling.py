@@ -31,6 +31,9 @@ from diptych.torch.storage import KINDS, TypedStorage
 from diptych.torch.tensor import Tensor
 
 
+_LARGEST = 1 << 47  # bytes; no address space has more
+
+
 class StorageKind:
     """The name of a kind of storage in a file: its element type (None: bytes)."""
 
@@ -66,6 +69,8 @@ def strided(storage: Any, offset: Any, size: Any, stride: Any, core: Any = None)
         raise invalid(f"a tensor of size {size}, stride {stride}, offset {offset}")
     place = layout_of(core, check_shape(size, "torch.load"), tuple(stride))
     nbytes = storage._buffer.nbytes
+    if place.nbytes > _LARGEST:  # of strides 0: it takes no memory here, and no machine's elsewhere
+        raise invalid(f"a tensor of size {size}")
     reach = (offset + place.span) * core.itemsize if place.size else 0
     if reach > nbytes or offset * core.itemsize > nbytes:
         raise invalid(
