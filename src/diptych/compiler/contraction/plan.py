@@ -21,6 +21,7 @@ from diptych.compiler.unit import CodeUnit, emitter
 
 LARGEST = 1 << 31  # extents must stay below this
 _COPY, _TURN = 0.35, 0.6  # cycles to pack a unit: from contiguous neighbours, or transposing
+_SCATTERED = 1.15  # where each step along k finds a tile's rows of A in another cache line
 _BYTES_A_CYCLE = 16  # what one core streams from the last-level cache
 
 
@@ -296,6 +297,8 @@ def _form(
         pack_b * (_COPY if problem.b.col == 1 else _TURN),
         store is Store.COLUMN,
     )  # fmt: skip
+    if not pack_a and problem.a.col != 1 and problem.m > tile.rows:
+        estimate *= _SCATTERED
     estimate *= math.prod(problem.batch)
     return Form(problem, contraction, tile, store, pack_a, pack_b, estimate)
 
