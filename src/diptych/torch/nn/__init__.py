@@ -82,6 +82,12 @@ from diptych.torch.nn.modules import LayerNorm as LayerNorm
 from diptych.torch.nn.modules import LazyBatchNorm1d as LazyBatchNorm1d
 from diptych.torch.nn.modules import LazyBatchNorm2d as LazyBatchNorm2d
 from diptych.torch.nn.modules import LazyBatchNorm3d as LazyBatchNorm3d
+from diptych.torch.nn.modules import LazyConv1d as LazyConv1d
+from diptych.torch.nn.modules import LazyConv2d as LazyConv2d
+from diptych.torch.nn.modules import LazyConv3d as LazyConv3d
+from diptych.torch.nn.modules import LazyConvTranspose1d as LazyConvTranspose1d
+from diptych.torch.nn.modules import LazyConvTranspose2d as LazyConvTranspose2d
+from diptych.torch.nn.modules import LazyConvTranspose3d as LazyConvTranspose3d
 from diptych.torch.nn.modules import LazyInstanceNorm1d as LazyInstanceNorm1d
 from diptych.torch.nn.modules import LazyInstanceNorm2d as LazyInstanceNorm2d
 from diptych.torch.nn.modules import LazyInstanceNorm3d as LazyInstanceNorm3d

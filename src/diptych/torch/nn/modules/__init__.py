@@ -55,6 +55,12 @@ from diptych.torch.nn.modules.conv import Conv3d as Conv3d
 from diptych.torch.nn.modules.conv import ConvTranspose1d as ConvTranspose1d
 from diptych.torch.nn.modules.conv import ConvTranspose2d as ConvTranspose2d
 from diptych.torch.nn.modules.conv import ConvTranspose3d as ConvTranspose3d
+from diptych.torch.nn.modules.conv import LazyConv1d as LazyConv1d
+from diptych.torch.nn.modules.conv import LazyConv2d as LazyConv2d
+from diptych.torch.nn.modules.conv import LazyConv3d as LazyConv3d
+from diptych.torch.nn.modules.conv import LazyConvTranspose1d as LazyConvTranspose1d
+from diptych.torch.nn.modules.conv import LazyConvTranspose2d as LazyConvTranspose2d
+from diptych.torch.nn.modules.conv import LazyConvTranspose3d as LazyConvTranspose3d
 from diptych.torch.nn.modules.distance import CosineSimilarity as CosineSimilarity
 from diptych.torch.nn.modules.distance import PairwiseDistance as PairwiseDistance
 from diptych.torch.nn.modules.dropout import AlphaDropout as AlphaDropout

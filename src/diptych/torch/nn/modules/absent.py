@@ -8,10 +8,6 @@ from diptych.torch.nn.modules.module import Module
 
 # reason -> names. The classes exist so that isinstance(module, nn.Conv2d) answers.
 ABSENT: dict[str, tuple[str, ...]] = {
-    "lazy layers come with a later issue; give the layer its sizes": (
-        "LazyConv1d", "LazyConv2d",
-        "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d", "LazyConvTranspose3d",
-    ),
     "it comes with a later issue": (
         "DataParallel",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,9 @@ from diptych.torch.creation import empty
 from diptych.torch.nn import init
 from diptych.torch.nn.functional import convolution as functions
 from diptych.torch.nn.functional.padding import pad
+from diptych.torch.nn.modules.lazy import LazyModuleMixin
 from diptych.torch.nn.modules.module import Module
-from diptych.torch.nn.parameter import Parameter
+from diptych.torch.nn.parameter import Parameter, UninitializedParameter
 
 _PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -253,3 +255,88 @@ class ConvTranspose3d(_ConvTransposeNd):
 
     spatial = 3
     function = staticmethod(functions.conv_transpose3d)
+
+
+# ---- lazy: the input's channels are known at the first call
+
+
+class _LazyConv(LazyModuleMixin):
+    """A convolution layer that takes ``in_channels`` from its first input."""
+
+    def __init__(self, out_channels: int, *args: Any, **kwargs: Any) -> None:
+        names = inspect.signature(self.cls_to_become.__init__).parameters
+        given = dict(zip(list(names)[3:], args, strict=False))
+        both = given.keys() & kwargs.keys()
+        if len(given) < len(args) or both:
+            raise TypeError(f"{type(self).__name__}: got arguments {args} and {sorted(kwargs)}")
+        given.update(kwargs)
+        bias = given.pop("bias", True)
+        device, dtype = given.get("device"), given.get("dtype")
+        # Made without channels and without bias: nothing is drawn before the first call.
+        super().__init__(0, 0, bias=False, **given)
+        self.weight = UninitializedParameter(device=device, dtype=dtype)
+        self.out_channels = out_channels
+        if bias:
+            self.bias = UninitializedParameter(device=device, dtype=dtype)
+
+    def reset_parameters(self: Any) -> None:
+        if not self.has_uninitialized_params() and self.in_channels != 0:
+            super().reset_parameters()
+
+    def initialize_parameters(self: Any, input: Any, *args: Any, **kwargs: Any) -> None:
+        """Give the weight its shape, from the channels of ``input``."""
+        if not self.has_uninitialized_params():
+            return
+        count = self.spatial
+        if input.dim() not in (count + 1, count + 2):
+            raise RuntimeError(
+                f"Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to "
+                f"{type(self).__name__}, but got input of size: {input.shape}"
+            )
+        channels = input.shape[1] if input.dim() == count + 2 else input.shape[0]
+        self.in_channels = channels
+        if channels % self.groups:
+            raise ValueError("in_channels must be divisible by groups")
+        pair = (channels, self.out_channels // self.groups)
+        if not self.transposed:
+            pair = (self.out_channels, channels // self.groups)
+        self.weight.materialize((*pair, *self.kernel_size))
+        if self.bias is not None:
+            self.bias.materialize((self.out_channels,))
+        self.reset_parameters()
+
+
+class LazyConv1d(_LazyConv, Conv1d):
+    """``Conv1d`` that takes its input channels from the first input."""
+
+    cls_to_become = Conv1d
+
+
+class LazyConv2d(_LazyConv, Conv2d):
+    """``Conv2d`` that takes its input channels from the first input."""
+
+    cls_to_become = Conv2d
+
+
+class LazyConv3d(_LazyConv, Conv3d):
+    """``Conv3d`` that takes its input channels from the first input."""
+
+    cls_to_become = Conv3d
+
+
+class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+    """``ConvTranspose1d`` that takes its input channels from the first input."""
+
+    cls_to_become = ConvTranspose1d
+
+
+class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+    """``ConvTranspose2d`` that takes its input channels from the first input."""
+
+    cls_to_become = ConvTranspose2d
+
+
+class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
+    """``ConvTranspose3d`` that takes its input channels from the first input."""
+
+    cls_to_become = ConvTranspose3d
