@@ -199,7 +199,7 @@ def _turned(given: Table, extent: int) -> Table:
     low = np.searchsorted(np.maximum.accumulate(end), inputs, "right")
     high = np.searchsorted(first, inputs, "right")
     count = np.maximum(high - low, 0)
-    low = np.where(count > 0, low, 0)
+    low = np.minimum(low, max(len(first) - 1, 0))
     weights = None
     if given.weights is not None:
         weights = np.zeros((extent, int(count.max(initial=1))))

@@ -13,12 +13,15 @@ from diptych.compiler.indexing.lowering import merged
 from diptych.compiler.lazy import Apply, Lazy, Number, Stored
 from diptych.compiler.steps import KernelStep, Place
 from diptych.compiler.unit import CodeUnit, emitter
+from diptych.compiler.windows.bands import Bands, permutes
 from diptych.compiler.windows.frame import AXES, Word
 from diptych.compiler.windows.maxima import Maxima
 from diptych.core.dtypes import DType, bfloat16, float16, float32, float64, int32
 from diptych.core.layout import Shape
+from diptych.core.tensor import Tensor, copy_array
 from diptych.graph.graph import Node
 from diptych.ops.arithmetic import ADD
+from diptych.ops.resampling import Band, Table, table
 from diptych.ops.window import Window, padded_extent, spans
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ def lower(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
     layouts = [lowering.graph.layouts[value] for value in (*node.operands, *node.results)]
     if any(place.size == 0 for place in layouts):
         return None
-    maker = {"max": _max, "extract": _extract, "fold": _fold}.get(node.op.lower)
+    maker = {"max": _max, "bands": _bands, "extract": _extract, "fold": _fold}.get(node.op.lower)
     return None if maker is None else maker(lowering, node)
 
 
@@ -139,6 +142,86 @@ def _max(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
     add_kernel(lowering, "max_window", kind, "windows.maxima.MaximaWriter", desc,
                (space.place, *places))  # fmt: skip
     return tuple(map(Stored, places))
+
+
+# ---- banded maps
+
+
+def _bands(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
+    bands, first = node.params
+    (lazy,) = lowering.operands(node)
+    if lazy.dtype not in _DTYPES:
+        return None
+    wide = lazy.dtype is float64
+    entries = [table(band, wide) for band in bands]
+    weighted = any(entry.weights is not None for entry in entries)
+    divide = "no"
+    if entries[0].divisors is not None:
+        divide = "before" if bands[0].adjoint else "after"
+    space = space_of(lowering, lazy, first, len(bands))
+    out = lowering.fresh(lazy.dtype, lowering.shape(node))
+    outs = tuple(band.target for band in bands)
+    longest = [max(1, int(entry.length.max(initial=0))) for entry in entries]
+    taps = 1
+    for length in longest[:-1]:
+        taps *= length
+    tables = [(entry.first, entry.length) for entry in entries]
+    desc = description(space, outs, tables, (1,) * len(bands), taps * longest[-1])
+    numbers = _numbers(desc, entries, longest, weighted, wide)
+    constant = lowering.constant(numbers)
+    assert isinstance(constant, Stored), "two numbers or more are stored"
+    along, step = _reading(lowering, bands[-1], entries[-1], space, desc)
+    kind = Bands(lazy.dtype, weighted, divide, along, step)
+    item = 8 if wide else 4
+    lanes = lowering.target.lanes(item)
+    desc[Word.SCRATCH] = (-(-space.extents[-1] // lanes) + 2) * lanes * item
+    add_kernel(lowering, "bands", kind, "windows.bands.BandsWriter", desc,
+               (space.place, constant.place, out))  # fmt: skip
+    return (Stored(out),)
+
+
+def _numbers(
+    desc: list[int], entries: Sequence[Table], longest: Sequence[int], weighted: bool, wide: bool
+) -> Tensor:
+    """Weights, tap after tap, and divisors of all axes as one constant; where they lie."""
+    parts: list[Any] = [np.ones(2)]
+    size = 2
+    for k in range(AXES):
+        index = k - (AXES - len(entries))
+        entry = entries[index] if index >= 0 else None
+        taps = longest[index] if entry is not None else 1
+        desc[Word.TAPS + k] = taps
+        if weighted and entry is not None:
+            made = np.ones((len(entry.first), taps)) if entry.weights is None else entry.weights
+            desc[Word.WEIGHTS + k] = size
+            parts.append(made[:, :taps].T.ravel())
+            size += parts[-1].size
+        if entry is not None and entry.divisors is not None:
+            desc[Word.DIVISORS + k] = size
+            parts.append(entry.divisors)
+            size += parts[-1].size
+    return copy_array(np.concatenate(parts).astype(np.float64 if wide else np.float32), Tensor)
+
+
+def _reading(
+    lowering: Lowering, band: Band, entry: Table, space: Space, desc: list[int]
+) -> tuple[str, int]:
+    """How results along the last axis read the summed row."""
+    if space.inner > 1:
+        return "channels", 0
+    if band.kind == "mean" and not band.adjoint and band.numbers[0] and band.numbers[1] <= 2:
+        kernel, step, padding = band.numbers[:3]
+        desc[Word.KERNEL : Word.KERNEL + 3] = kernel, step, padding
+        return "spread", step
+    lanes = lowering.target.lanes(8 if space.place.dtype is float64 else 4)
+    if permutes(space.place.dtype, lowering.target):
+        starts = entry.first[::lanes]
+        ends = np.maximum.reduceat(
+            entry.first + np.maximum(entry.length, 1), np.arange(0, len(entry.first), lanes)
+        )
+        if (ends - starts <= 2 * lanes).all() and (np.diff(entry.first) >= 0).all():
+            return "permute", 0
+    return "table", 0
 
 
 # ---- windows taken out and added back: views of a padded copy
