@@ -49,7 +49,7 @@ def update(target: Tensor, op: Operation, operands: Sequence[Tensor], params: Pa
     call.current.into(target, op, operands, params)
     buffer.version += 1
     if node is not None:
-        if op.saving(node.needs)[1]:
+        if op.saving(node.needs)[1] == 0:
             node.versions[-1] = buffer.version
         rebase(target, node)
 

@@ -14,6 +14,9 @@ Params = tuple[Any, ...]
 Infer = Callable[..., "Layout | tuple[Layout, ...]"]
 
 
+NO_OUTPUTS = 1 << 30  # the first output kept, where none is
+
+
 class NotDifferentiable:
     """The word that an operation has no gradient, with the reason."""
 
@@ -88,8 +91,8 @@ class Operation:
     """What primitives and composites share: everything the call path and the tape ask for.
 
     ``params`` names the static parameters in order; ``saves`` says what the gradient rule reads:
-    operand positions as digits, ``+`` after one for all later too, ``o`` for the outputs, ``*``
-    for all operands; as a tuple, what it
+    operand positions as digits, ``+`` after one for all later too, ``o`` for the outputs, ``r``
+    for those after the first, ``*`` for all operands; as a tuple, what it
     reads for each operand's gradient (the last ones may be left out of a call). ``plans`` belongs to the evaluator.
     """
 
@@ -129,7 +132,7 @@ class Operation:
         self.why_no_gradient = vjp.reason if isinstance(vjp, NotDifferentiable) else ""
         self.vjp: Any = None if isinstance(vjp, NotDifferentiable) else vjp
         self.saves = saves
-        self.saving_for: dict[tuple[bool, ...], tuple[frozenset[int], bool]] = {}
+        self.saving_for: dict[tuple[bool, ...], tuple[frozenset[int], int]] = {}
         self.batch = batch
         self.samples = samples
         self.errors = errors
@@ -137,8 +140,8 @@ class Operation:
         self.plans: dict[Any, Any] = {}
         self.backward_plans: dict[Any, Any] = {}
 
-    def saving(self, needs: tuple[bool, ...]) -> tuple[frozenset[int], bool]:
-        """Which operands, and whether the outputs, are kept when these operands need a gradient."""
+    def saving(self, needs: tuple[bool, ...]) -> tuple[frozenset[int], int]:
+        """Which operands, and from which output on, are kept when these operands need gradients."""
         found = self.saving_for.get(needs)
         if found is None:
             parts = self.saves
@@ -151,7 +154,8 @@ class Operation:
                 first = int(letters[letters.index("+") - 1])
             named = [int(c) for c in letters if c.isdigit()]
             kept = frozenset([*range(first, len(needs)), *named])
-            found = self.saving_for[needs] = (kept, "o" in letters)
+            outputs = 0 if "o" in letters else 1 if "r" in letters else NO_OUTPUTS
+            found = self.saving_for[needs] = (kept, outputs)
         return found
 
     def __repr__(self) -> str:

@@ -82,7 +82,7 @@ class CallNode(Node):
     ) -> None:
         edges = tuple([None if x.node is None else (x.node, x.output) for x in operands])
         needs = tuple([edge is not None for edge in edges])
-        keep, keep_results = op.saving_for.get(needs) or op.saving(needs)
+        keep, first = op.saving_for.get(needs) or op.saving(needs)
         saved = [x if index in keep else x.layout for index, x in enumerate(operands)]
         self.edges = edges
         self.needs = needs
@@ -92,11 +92,13 @@ class CallNode(Node):
         self.params = params
         self.saved = tuple(saved)
         # An output is saved as an alias off the tape: the tensor itself holds this node.
-        if keep_results:
-            self.results = tuple([alias(r, r.result_type) for r in results])
+        if first < len(results):
+            self.results = tuple(
+                [r.layout if i < first else alias(r, r.result_type) for i, r in enumerate(results)]
+            )
         else:
             self.results = tuple([r.layout for r in results])
-        if keep or keep_results:
+        if keep or first < len(results):
             self.versions = [
                 value.buffer.version if isinstance(value, Tensor) else 0
                 for value in (*saved, *self.results)
@@ -278,15 +280,15 @@ def record2(op: Operation, params: Params, a: Tensor, b: Tensor, out: Tensor) ->
     else:
         node.edges = ((na, a.output), (nb, b.output))
         node.needs = needs = _BOTH
-    keep, keep_results = op.saving_for.get(needs) or op.saving(needs)
+    keep, first = op.saving_for.get(needs) or op.saving(needs)
     node.sequence = next(_sequence)
     node.op = op
     node.params = params
-    if keep or keep_results:
-        first = a if 0 in keep else a.layout
-        second = b if 1 in keep else b.layout
-        result = alias(out, out.result_type) if keep_results else out.layout
-        node.saved = (first, second)
+    if keep or first == 0:
+        left = a if 0 in keep else a.layout
+        right = b if 1 in keep else b.layout
+        result = alias(out, out.result_type) if first == 0 else out.layout
+        node.saved = (left, right)
         node.results = (result,)
         node.versions = (a.buffer.version, b.buffer.version, out.buffer.version)
     else:

@@ -159,7 +159,7 @@ def _whole_numbers(*params: Any) -> list[BadCall]:
 
 
 BATCH_NORM = Composite(
-    "batch_norm", forward=_batch_norm, vjp=_batch_norm_vjp, saves="*o", outputs=3, residuals=1,
+    "batch_norm", forward=_batch_norm, vjp=_batch_norm_vjp, saves="*r", outputs=3, residuals=1,
     params=("axis", "eps", "given"), samples=_batch_samples, tolerance=_TOLERANCE, batch=_BATCH,
     errors=lambda: _whole_numbers(1, 1e-5, ""),
 )  # fmt: skip
@@ -300,7 +300,7 @@ def _group_samples() -> Iterable[Sample]:
 
 
 GROUP_NORM = Composite(
-    "group_norm", forward=_group_norm, vjp=_group_norm_vjp, saves="*o", residuals=2,
+    "group_norm", forward=_group_norm, vjp=_group_norm_vjp, saves="*r", residuals=2,
     params=("groups", "eps", "given"), samples=_group_samples, tolerance=_TOLERANCE, batch=_BATCH,
     errors=lambda: _whole_numbers(1, 1e-5, ""),
 )  # fmt: skip

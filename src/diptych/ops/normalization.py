@@ -140,7 +140,7 @@ def _layer_norm_samples() -> Iterable[Sample]:
 
 
 LAYER_NORM = Composite(
-    "layer_norm", forward=_layer_norm, vjp=_layer_norm_vjp, saves="*o", residuals=2,
+    "layer_norm", forward=_layer_norm, vjp=_layer_norm_vjp, saves="*r", residuals=2,
     params=("count", "eps"), samples=_layer_norm_samples, tolerance=Tolerance({"float32": 1e-4}),
     errors=lambda: [
         BadCall((np.ones((2, 3), np.int32),), DTypeError, "not implemented", (1, 1e-5))
