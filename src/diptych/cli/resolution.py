@@ -35,6 +35,7 @@ class Face:
 FACES: dict[str, Face] = {
     "torch": Face("diptych.torch", "torch", "2.13.0"),
     "tensorflow": Face("diptych.tensorflow", "tensorflow", "2.21.0"),
+    "torchvision": Face("diptych.companions.torchvision", "torchvision", "0.28.0"),
 }
 
 # Libraries that probe for a framework, work without it, and would misuse ours, with the reason.
