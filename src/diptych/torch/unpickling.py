@@ -30,7 +30,6 @@ from diptych.torch.size import Size
 from diptych.torch.storage import KINDS, TypedStorage
 from diptych.torch.tensor import Tensor
 
-
 _LARGEST = 1 << 47  # bytes; no address space has more
 
 
@@ -41,6 +40,12 @@ class StorageKind:
 
     def __init__(self, core: Any) -> None:
         self.core = core
+
+
+class TensorKind:
+    """The name of a kind of tensor, which only the oldest files have."""
+
+    __slots__ = ()
 
 
 def invalid(what: str) -> pickle.UnpicklingError:
@@ -363,6 +368,7 @@ ALLOWED: dict[str, Name] = {
         for name, core in KINDS.items()
         for module in ("torch", "torch.storage", "torch.cuda")
     },
+    **{f"torch.{name.removesuffix('Storage')}Tensor": Name(TensorKind()) for name in KINDS},
     "torch.storage.UntypedStorage": Name(StorageKind(None)),
     "torch.UntypedStorage": Name(StorageKind(None)),
     **{f"torch.{name}": Name(kind) for name, kind in NAMED.items()},
