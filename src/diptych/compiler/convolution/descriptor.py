@@ -86,4 +86,32 @@ class Slot(IntEnum):
     RESULT_LANE = 93  # bytes between lanes, and phases, of results that interleave
     RESULT_PHASE = 94
     PARALLEL = 95
-    WORDS = 96
+    FACTOR = 96  # steps between the elements of X along each axis: the rest of the box is zero
+    WORDS = 99
+
+
+class PlaneSlot(IntEnum):
+    """More words, of the kernel by planes; they follow the descriptor's own."""
+
+    KERNEL = 0  # steps along k: channels of a group times taps
+    FULL = 1  # whole vectors of a plane of results, and last parts of rows
+    TAILS = 2
+    TAIL = 3  # elements of a last part
+    TASK_PLANES = 4  # planes (image and group, or group) of a task
+    TASKS = 5
+    W_GROUP = 6  # strides of the weight: group, lane, channel, taps; where it starts
+    W_LANE = 7
+    W_LEVELS = 8
+    W_OFFSET = 12
+    FULL_EXTENTS = 13  # of the table of whole vectors, and of last parts
+    TAIL_EXTENTS = 17
+    X_STRIDES = 21  # of these tables, in the box and in the result
+    Y_STRIDES = 25
+    K_EXTENTS = 29
+    K_STRIDES = 33
+    X_TAIL = 37  # where last parts start in a row, in the box and in the result
+    Y_TAIL = 38
+    AT_X = 39  # parts of the shared scratch; the table of k comes first
+    AT_Y = 40
+    AT_WEIGHT = 41  # parts of a task's scratch; the box comes first
+    WORDS = 42

@@ -48,7 +48,10 @@ class FillWriter:
     little past their ends, in ascending order: the next row repairs what the last one spilled.
     """
 
-    def __init__(self, module: Module, dtype: DType, tile: Tile, target: Target) -> None:
+    def __init__(
+        self, module: Module, dtype: DType, tile: Tile, target: Target, spread: bool = False
+    ) -> None:
+        self.spread = spread  # whether elements of X may lie apart in the box
         self.dtype = dtype
         self.tile = tile
         self.target = target
@@ -65,39 +68,46 @@ class FillWriter:
         desc, source, target, images, channels, *corner = f.parameters
         d = Descriptor(f, desc)
         unit = f.compare("eq", d[Slot.X_LEVELS + 3], self.dtype.itemsize)
+        if self.spread:
+            unit = f.binary("and", unit, f.compare("eq", d[Slot.FACTOR + 2], 1))
         with f.loop(0, images) as image, f.loop(0, channels) as channel:
             here = f.offset(source, f.mul(image.index, d[Slot.X_LEVELS]), "i8")
             here = f.offset(here, f.mul(channel.index, d[Slot.X_CHANNEL]), "i8")
             there = f.offset(target, f.mul(image.index, d[Slot.BOX_IMAGE]), "i8")
             there = f.offset(there, f.mul(channel.index, d[Slot.BOX_CHANNEL]), "i8")
             with f.loop(0, d[Slot.BOX]) as plane, f.loop(0, d[Slot.BOX + 1]) as row:
-                first, second = f.add(plane.index, corner[0]), f.add(row.index, corner[1])
-                inside = f.binary(
-                    "and", self._within(first, d[Slot.SIZE]),
-                    self._within(second, d[Slot.SIZE + 1]),
-                )  # fmt: skip
+                first, good = self._source(d, 0, f.add(plane.index, corner[0]))
+                second, fine = self._source(d, 1, f.add(row.index, corner[1]))
                 at = f.add(f.mul(first, d[Slot.X_LEVELS + 1]), f.mul(second, d[Slot.X_LEVELS + 2]))
-                at = f.add(at, f.mul(corner[2], d[Slot.X_LEVELS + 3]))
                 to = f.add(
                     f.mul(plane.index, d[Slot.BOX_AXES]), f.mul(row.index, d[Slot.BOX_AXES + 1])
                 )
-                left = f.maximum(f.sub(constant("i64", 0), corner[2]), 0)
-                reach = f.maximum(f.sub(d[Slot.SIZE + 2], corner[2]), 0)
-                right = f.select(inside, f.minimum(d[Slot.BOX + 2], reach), constant("i64", 0))
-                span = (f.offset(here, at, "i8"), f.offset(there, to, "i8"), left, right)
-                f.choose(unit, lambda span=span: self._vectors(d, *span),  # type: ignore[misc]
-                         lambda span=span: self._elements(d, *span))  # type: ignore[misc]  # fmt: skip
+                line = (f.offset(here, at, "i8"), f.offset(there, to, "i8"), corner[2],
+                        f.binary("and", good, fine))  # fmt: skip
+                f.choose(unit, lambda line=line: self._vectors(d, *line),  # type: ignore[misc]
+                         lambda line=line: self._elements(d, *line))  # type: ignore[misc]  # fmt: skip
         f.ret()
 
-    def _within(self, place: Value, size: Value) -> Value:
-        return self.f.compare("ult", place, size)
+    def _source(self, d: Descriptor, axis: int, place: Value) -> tuple[Value, Value]:
+        """(index in X of a place of the box, whether there is one)."""
+        f = self.f
+        if not self.spread:
+            return place, f.compare("ult", place, d[Slot.SIZE + axis])
+        factor = d[Slot.FACTOR + axis]
+        index = f.binary("sdiv", place, factor)
+        exact = f.compare("eq", f.mul(index, factor), place)
+        return index, f.binary("and", exact, f.compare("ult", index, d[Slot.SIZE + axis]))
 
     def _vectors(
-        self, d: Descriptor, source: Value, target: Value, left: Value, right: Value
+        self, d: Descriptor, source: Value, target: Value, corner: Value, inside: Value
     ) -> Sequence[Value]:
         """A row that is contiguous in X."""
         f, lanes, size = self.f, self.tile.lanes, self.dtype.itemsize
         loaded = storage(vector(lanes, self.kind))
+        source = f.offset(source, f.mul(corner, size), "i8")
+        left = f.maximum(f.sub(constant("i64", 0), corner), 0)
+        reach = f.maximum(f.sub(d[Slot.SIZE + 2], corner), 0)
+        right = f.select(inside, f.minimum(d[Slot.BOX + 2], reach), constant("i64", 0))
         with f.loop(0, d[Slot.BOX + 2], lanes) as loop:
             j = loop.index
             where = f.offset(source, f.mul(j, size), "i8")
@@ -120,21 +130,22 @@ class FillWriter:
         return []
 
     def _elements(
-        self, d: Descriptor, source: Value, target: Value, left: Value, right: Value
+        self, d: Descriptor, source: Value, target: Value, corner: Value, inside: Value
     ) -> Sequence[Value]:
-        """A row with gaps in X."""
-        f, stored = self.f, storage(self.kind)
-        with f.loop(0, d[Slot.BOX + 2]) as loop:
-            j = loop.index
-            there = f.binary("and", f.compare("sge", j, left), f.compare("slt", j, right))
-
-            def element(j: Value = j) -> Sequence[Value]:
-                where = f.offset(source, f.mul(j, d[Slot.X_LEVELS + 3]), "i8")
-                return [f.load(stored, where)]
-
-            (raw,) = f.choose(there, element, lambda: [constant(stored, 0)])
-            f.store(
-                widen(f, raw, self.kind, self.tile.acc, self.target),
-                f.offset(target, j, self.tile.acc),
-            )
+        """A row with gaps in X, or in the box: zeros, then what there is of X."""
+        f, stored, acc = self.f, storage(self.kind), self.tile.acc
+        width = d[Slot.BOX + 2]
+        with f.loop(0, width, self.tile.lanes) as loop:
+            zeros = constant(vector(self.tile.lanes, acc), 0)
+            f.store(zeros, f.offset(target, loop.index, acc), align=self.tile.unit_bytes)
+        factor = d[Slot.FACTOR + 2] if self.spread else constant("i64", 1)
+        start = f.maximum(corner, 0)
+        first = f.binary("udiv", f.add(start, f.sub(factor, 1)), factor)
+        end = f.maximum(f.add(corner, width), 0)
+        last = f.binary("udiv", f.add(end, f.sub(factor, 1)), factor)
+        last = f.select(inside, f.minimum(last, d[Slot.SIZE + 2]), constant("i64", 0))
+        with f.loop(first, last) as loop:
+            where = f.offset(source, f.mul(loop.index, d[Slot.X_LEVELS + 3]), "i8")
+            value = widen(f, f.load(stored, where), self.kind, acc, self.target)
+            f.store(value, f.offset(target, f.sub(f.mul(loop.index, factor), corner), acc))
         return []

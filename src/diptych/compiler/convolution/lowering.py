@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from diptych.compiler.convolution import by_planes
 from diptych.compiler.convolution.plan import TooLarge, plan
-from diptych.compiler.convolution.problem import Problem, forward, of_input, of_weight
+from diptych.compiler.convolution.problem import (
+    forward,
+    of_input,
+    of_input_spread,
+    of_weight,
+)
 from diptych.compiler.lazy import Lazy, Stored
 from diptych.compiler.steps import KernelStep, Place
+from diptych.compiler.target import Target
+from diptych.compiler.unit import CodeUnit
 from diptych.core.layout import Shape
 from diptych.graph.graph import Node
 
@@ -25,23 +33,31 @@ def lower(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
         operands[2] = lowering.copied(Stored(operands[2])).place
     result = lowering.fresh(dtype, shape)
     try:
-        unit, desc = plan(problem_of(node, operands, result), lowering.target)
+        unit, desc = choose(node, operands, result, lowering.target)
     except TooLarge:
         return None
     lowering.result.steps.append(KernelStep(unit, desc, (*operands, result)))
     return (Stored(result),)
 
 
-def problem_of(node: Node, operands: list[Place], result: Place) -> Problem:
-    """What the kernel of a node computes."""
+def choose(
+    node: Node, operands: list[Place], result: Place, target: Target
+) -> tuple[CodeUnit, tuple[int, ...]]:
+    """The kernel of a node and its descriptor: by planes or by tiles, whichever is quicker."""
     first, second, made = _pair(operands[0]), _pair(operands[1]), _pair(result)
     window, bias = node.params[:4], len(operands) == 3
     name, dtype = node.op.name, result.dtype
+    factor = (1, 1, 1)
     if name == "convolution":
-        return forward(dtype, first, second, made, window, bias)
-    if name == "convolution_weight":
-        return of_weight(dtype, first, second, made, window)
-    return of_input(dtype, first, second, made, window, bias)
+        whole = problem = forward(dtype, first, second, made, window, bias)
+    elif name == "convolution_weight":
+        whole = problem = of_weight(dtype, first, second, made, window)
+    else:
+        problem = of_input(dtype, first, second, made, window, bias)
+        whole, factor = of_input_spread(dtype, first, second, made, window, bias)
+    if by_planes.spread(problem, factor, whole, target):
+        return by_planes.plan(whole, factor, target)
+    return plan(problem, target)
 
 
 def _pair(place: Place) -> tuple[Shape, Shape]:

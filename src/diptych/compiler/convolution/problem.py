@@ -204,3 +204,29 @@ def of_input(
         tuple(phases), bias, three(tuple(len(axis) for axis in axes), 1), three(stride, 1),
         three(xs[2:], 1),
     )  # fmt: skip
+
+
+def of_input_spread(
+    dtype: DType, y: tuple[Shape, Shape], weight: tuple[Shape, Shape], x: tuple[Shape, Shape],
+    params: tuple[Shape, tuple[tuple[int, int], ...], Shape, int], bias: bool,
+) -> tuple[Problem, Three]:  # fmt: skip
+    """The gradient of x as one convolution of the cotangent with its elements a stride apart.
+
+    The second result is how far apart they lie.
+    """
+    stride, padding, dilation, groups = params
+    (ys, yt), (ws, wt), (xs, xt) = y, weight, x
+    features, taps = ws[0] // groups, ws[2:]
+    before = tuple(
+        d * (k - 1) - b for d, k, b in zip(dilation, taps, befores(padding), strict=True)
+    )
+    last = sum((k - 1) * t for k, t in zip(taps, wt[2:], strict=True))
+    made = Problem(
+        dtype, False, ys[0], groups, features, three(ys[2:], 1), three(xs[2:], 1), (1, 1, 1),
+        three(dilation, 1), three(before, 0), ws[1],
+        Operand(features * yt[1], yt[1], four(yt[0], yt[2:])),
+        Operand(features * wt[0], wt[1], four(wt[0], tuple(-t for t in wt[2:]))),
+        Operand(ws[1] * xt[1], xt[1], four(xt[0], xt[2:])),
+        (Phase(three(taps, 1), b_offset=last),), bias,
+    )  # fmt: skip
+    return made, three(stride, 1)

@@ -1,0 +1,353 @@
+"""The convolution kernel by planes: vectors of neighbouring places, one feature at a time.
+
+For groups of few channels and features (depthwise convolutions above all), where vectors of
+features would be mostly empty. A task fills the box of an image's group, which stays in the L1 or
+L2 cache, and goes over its taps with a scalar weight and unaligned vectors. A gradient of the input
+with strides reads a box in which the elements lie a stride apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum, auto
+
+from diptych.compiler.contraction.blocking import Tile
+from diptych.compiler.contraction.convert import narrow, storage, widen
+from diptych.compiler.contraction.descriptor import Descriptor
+from diptych.compiler.contraction.frame import Frame
+from diptych.compiler.contraction.spec import LLVM_TYPES
+from diptych.compiler.convolution.descriptor import PlaneSlot, Slot
+from diptych.compiler.convolution.filling import FillWriter, write_table
+from diptych.compiler.llvm.writer import Function, Module, Value, constant, vector
+from diptych.compiler.target import Target
+from diptych.core.dtypes import DType
+
+_ROWS = 8  # vectors of places whose sums are kept at once
+_SUMS = 4  # sums of a weight's gradient kept at once
+
+
+class Context(IntEnum):
+    """Words of what the kernel tells its tasks."""
+
+    DESC = 0
+    PTRS = auto()
+    SHARED = auto()
+    CALLER = auto()
+    WORDS = auto()
+
+
+class PlaneWriter:
+    """Writes the kernel into a module; ``over_taps`` for the gradient of a weight."""
+
+    def __init__(
+        self, module: Module, name: str, dtype: DType, tile: Tile, target: Target, bias: bool,
+        over_taps: bool, step: int, spread: bool,
+    ) -> None:  # fmt: skip
+        self.module = module
+        self.name = name
+        self.dtype = dtype
+        self.kind = LLVM_TYPES[dtype.name]
+        self.tile = tile
+        self.target = target
+        self.bias = bias
+        self.over_taps = over_taps
+        self.step = step
+        self.acc = vector(tile.lanes, tile.acc)
+        self.pointers = 3 if bias else 2
+        FillWriter(module, dtype, tile, target, spread).write()
+        write_table(module)
+
+    def write(self) -> None:
+        for masked in (False, True):
+            if self.over_taps:
+                self._products(masked)
+            else:
+                self._line(masked)
+        self._weights()
+        self._task()
+        self._kernel()
+
+    # -- the kernel -----------------------------------------------------------------------------
+
+    def _kernel(self) -> None:
+        f = self.module.function(self.name, [("ptr", "desc"), ("ptr", "ptrs")])
+        desc, ptrs = f.parameters
+        d, p = Descriptor(f, desc), self._planes(f, desc)
+        context = f.stack("i64", Context.WORDS)
+        words = Frame(f, context)
+        words.put(Context.DESC, desc)
+        words.put(Context.PTRS, ptrs)
+        shared = d[Slot.SHARED_BYTES]
+        alone = f.compare("eq", d[Slot.PARALLEL], 0)
+        total = f.add(shared, f.select(alone, d[Slot.PRIVATE_BYTES], constant("i64", 0)))
+        base = f.call("dp_scratch", "ptr", [constant("i64", 0), total])
+        words.put(Context.SHARED, base)
+        own = f.offset(base, shared, "i8")
+        words.put(Context.CALLER, f.select(alone, own, constant("ptr", 0)))
+
+        def table(at: Value, extents: int, strides: int, start: Value) -> None:
+            here = f.offset(desc, Slot.WORDS + extents, "i64")
+            steps = f.offset(desc, Slot.WORDS + strides, "i64")
+            f.call("table", "void", [f.offset(base, at, "i8"), here, steps, start])
+
+        zero = constant("i64", 0)
+        table(zero, PlaneSlot.K_EXTENTS, PlaneSlot.K_STRIDES, zero)
+        for at, strides, tail in (
+            (PlaneSlot.AT_X, PlaneSlot.X_STRIDES, PlaneSlot.X_TAIL),
+            (PlaneSlot.AT_Y, PlaneSlot.Y_STRIDES, PlaneSlot.Y_TAIL),
+        ):
+            table(p[at], PlaneSlot.FULL_EXTENTS, strides, zero)
+            after = f.add(p[at], f.mul(p[PlaneSlot.FULL], 4))
+            table(after, PlaneSlot.TAIL_EXTENTS, strides, p[tail])
+        address = Value("@task", "ptr")
+
+        def pool() -> Sequence[Value]:
+            f.call("dp_parallel", "void", [p[PlaneSlot.TASKS], address, context])
+            return []
+
+        def here() -> Sequence[Value]:
+            with f.loop(0, p[PlaneSlot.TASKS]) as loop:
+                f.call("task", "void", [context, loop.index, zero])
+            return []
+
+        f.choose(alone, here, pool)
+        f.ret()
+
+    @staticmethod
+    def _planes(f: Function, desc: Value) -> Descriptor:
+        return Descriptor(f, f.offset(desc, int(Slot.WORDS), "i64"))
+
+    def _pointer(self, f: Function, words: Frame, index: int) -> Value:
+        return f.load("ptr", f.offset(words.load_pointer(Context.PTRS), index, "ptr"))
+
+    # -- tasks ----------------------------------------------------------------------------------
+
+    def _task(self) -> None:
+        f = self.module.function(
+            "task", [("ptr", "context"), ("i64", "task"), ("i64", "worker")], internal=True
+        )
+        words = Frame(f, f.parameters[0])
+        desc = words.load_pointer(Context.DESC)
+        d, p = Descriptor(f, desc), self._planes(f, desc)
+        caller = words.load_pointer(Context.CALLER)
+
+        def fetch() -> Sequence[Value]:
+            return [f.call("dp_scratch", "ptr", [f.parameters[2], d[Slot.PRIVATE_BYTES]])]
+
+        (own,) = f.choose(f.compare("eq", caller, 0), fetch, lambda: [caller])
+        first = f.mul(f.parameters[1], p[PlaneSlot.TASK_PLANES])
+        groups = d[Slot.GROUPS]
+        every = groups if self.over_taps else f.mul(d[Slot.IMAGES], groups)
+        last = f.minimum(f.add(first, p[PlaneSlot.TASK_PLANES]), every)
+        weight = f.offset(own, p[PlaneSlot.AT_WEIGHT], "i8")
+        with f.loop(first, last, runs=True) as loop:
+            body = self._group if self.over_taps else self._image
+            body(f, words, d, p, desc, own, weight, loop.index)
+        f.ret()
+
+    def _image(
+        self, f: Function, words: Frame, d: Descriptor, p: Descriptor, desc: Value, own: Value,
+        weight: Value, plane: Value,
+    ) -> None:  # fmt: skip
+        """One group of one image: all its features."""
+        image = f.binary("udiv", plane, d[Slot.GROUPS])
+        group = f.binary("urem", plane, d[Slot.GROUPS])
+        f.call("weights", "void", [desc, self._weight_at(f, words, p, group), weight])
+        self._fill(f, words, d, desc, own, image, group)
+        out = f.add(f.mul(image, d[Slot.C_LEVELS]), f.mul(group, d[Slot.C_GROUP]))
+        origin = f.offset(self._pointer(f, words, self.pointers), out, "i8")
+        with f.loop(0, d[Slot.LANES], runs=True) as lane:
+            here = f.offset(origin, f.mul(lane.index, d[Slot.C_LANE]), "i8")
+            at = f.offset(weight, f.mul(lane.index, p[PlaneSlot.KERNEL]), self.tile.acc)
+            start = constant(self.tile.acc, 0)
+            if self.bias:
+                number = f.add(f.mul(group, d[Slot.LANES]), lane.index)
+                where = f.offset(self._pointer(f, words, 2), number, storage(self.kind))
+                raw = f.load(storage(self.kind), where)
+                start = widen(f, raw, self.kind, self.tile.acc, self.target)
+            self._lines(f, words, p, [own, at, start, here])
+
+    def _weight_at(self, f: Function, words: Frame, p: Descriptor, group: Value) -> Value:
+        index = 2 if self.over_taps else 1
+        at = f.add(f.mul(group, p[PlaneSlot.W_GROUP]), p[PlaneSlot.W_OFFSET])
+        return f.offset(self._pointer(f, words, index), at, "i8")
+
+    def _fill(
+        self, f: Function, words: Frame, d: Descriptor, desc: Value, box: Value, image: Value,
+        group: Value,
+    ) -> None:  # fmt: skip
+        at = f.add(f.mul(image, d[Slot.X_LEVELS]), f.mul(group, d[Slot.X_GROUP]))
+        source = f.offset(self._pointer(f, words, 0), at, "i8")
+        zero = constant("i64", 0)
+        corner = [f.sub(zero, d[Slot.BEFORE + axis]) for axis in range(3)]
+        one = constant("i64", 1)
+        f.call("fill", "void", [desc, source, box, one, d[Slot.CHANNELS], *corner])
+
+    def _tables(self, f: Function, words: Frame, p: Descriptor) -> tuple[Value, Value, Value]:
+        shared = words.load_pointer(Context.SHARED)
+        return (shared, f.offset(shared, p[PlaneSlot.AT_X], "i8"),
+                f.offset(shared, p[PlaneSlot.AT_Y], "i8"))  # fmt: skip
+
+    def _lines(self, f: Function, words: Frame, p: Descriptor, rest: list[Value]) -> None:
+        """All of a plane: whole vectors, then the last parts of rows."""
+        k_table, x_table, y_table = self._tables(f, words, p)
+        full, tails, kernel = p[PlaneSlot.FULL], p[PlaneSlot.TAILS], p[PlaneSlot.KERNEL]
+        for name, first, count in (
+            ("line", constant("i64", 0), full), ("line_tail", full, tails),
+        ):  # fmt: skip
+            with f.loop(0, count, _ROWS) as loop:
+                at = f.add(loop.index, first)
+                left = f.sub(count, loop.index)
+                tables = [f.offset(x_table, at, "i32"), f.offset(y_table, at, "i32")]
+                arguments = [*rest, k_table, kernel, *tables, left, p[PlaneSlot.TAIL]]
+                f.call(name, "void", arguments)
+
+    def _line(self, masked: bool) -> None:
+        """Sums over k for a few vectors of places."""
+        tile = self.tile
+        f = self.module.function(
+            "line_tail" if masked else "line",
+            [("ptr", "box"), ("ptr", "weight"), (tile.acc, "start"), ("ptr", "out"),
+             ("ptr", "k_table"), ("i64", "count"), ("ptr", "x_table"), ("ptr", "y_table"),
+             ("i64", "left"), ("i64", "tail")],
+            internal=True,
+        )  # fmt: skip
+        box, weight, start, out, k_table, count, x_table, y_table, left, tail = f.parameters
+        last = f.sub(left, 1)
+        entries = [f.minimum(last, r) for r in range(_ROWS)]
+        places = [
+            f.offset(box, f.cast("sext", f.load("i32", f.offset(x_table, e, "i32")), "i64"), "i8")
+            for e in entries
+        ]
+        sums = [f.splat(start, tile.lanes)] * _ROWS
+        with f.loop(0, count, carried=[k_table, weight, *sums]) as loop:
+            table, at, *acc = loop.carried
+            tap = f.cast("sext", f.load("i32", table), "i64")
+            scale = f.splat(f.load(tile.acc, at), tile.lanes)
+            acc = [
+                f.muladd(self._vector(f, f.offset(place, tap, "i8")), scale, total)
+                for place, total in zip(places, acc, strict=True)
+            ]
+            loop.next([f.offset(table, 1, "i32"), f.offset(at, 1, tile.acc), *acc])
+        mask = f.first_lanes(tail, tile.lanes, 8 * self.dtype.itemsize) if masked else None
+        # Vectors that do not exist repeat the last one, and store it again.
+        for entry, total in zip(entries, loop.results[2:], strict=True):
+            place = f.cast("sext", f.load("i32", f.offset(y_table, entry, "i32")), "i64")
+            where = f.offset(out, place, "i8")
+            value = narrow(f, total, self.kind, self.target)
+            if mask is None:
+                f.store(value, where)
+            else:
+                f.masked_store(value, where, mask)
+        f.ret()
+
+    def _vector(self, f: Function, where: Value) -> Value:
+        """Neighbouring places of the box, or every second one."""
+        lanes = self.tile.lanes
+        low = f.load(self.acc, where)
+        if self.step == 1:
+            return low
+        high = f.load(self.acc, f.offset(where, lanes, self.tile.acc))
+        return f.shuffle(low, range(0, 2 * lanes, 2), high)
+
+    def _weights(self) -> None:
+        """``weights(desc, weight, room)``: a group's weights as [lane][k], or back from there."""
+        f = self.module.function(
+            "weights", [("ptr", "desc"), ("ptr", "weight"), ("ptr", "room")], internal=True
+        )
+        desc, weight, room = f.parameters
+        d, p = Descriptor(f, desc), self._planes(f, desc)
+        stored = storage(self.kind)
+
+        def nest(level: int, here: Value, there: Value) -> Value:
+            if level == 5:
+                if self.over_taps:
+                    value = f.load(self.tile.acc, there)
+                    f.store(narrow(f, value, self.kind, self.target), here)
+                else:
+                    value = widen(f, f.load(stored, here), self.kind, self.tile.acc, self.target)
+                    f.store(value, there)
+                return f.offset(there, 1, self.tile.acc)
+            count = p[PlaneSlot.K_EXTENTS + level - 1] if level else d[Slot.LANES]
+            step = p[PlaneSlot.W_LANE + level]
+            with f.loop(0, count, carried=[here, there]) as loop:
+                following = nest(level + 1, *loop.carried)
+                loop.next([f.offset(loop.carried[0], step, "i8"), following])
+            return loop.results[1]
+
+        nest(0, weight, room)
+        f.ret()
+
+    # -- the gradient of a weight ---------------------------------------------------------------
+
+    def _group(
+        self, f: Function, words: Frame, d: Descriptor, p: Descriptor, desc: Value, own: Value,
+        sums: Value, group: Value,
+    ) -> None:  # fmt: skip
+        """One group's weight: sums over the images, in their order."""
+        kernel = p[PlaneSlot.KERNEL]
+        k_table, x_table, y_table = self._tables(f, words, p)
+        bytes_ = f.mul(f.mul(kernel, d[Slot.LANES]), self.tile.unit_bytes)
+        f.call("memset", "ptr", [sums, constant("i32", 0), bytes_])
+        full, tails = p[PlaneSlot.FULL], p[PlaneSlot.TAILS]
+        with f.loop(0, d[Slot.IMAGES]) as image:
+            self._fill(f, words, d, desc, own, image.index, group)
+            at = f.add(f.mul(image.index, d[Slot.B_LEVELS]), f.mul(group, d[Slot.B_GROUP]))
+            y = f.offset(self._pointer(f, words, 1), at, "i8")
+            with f.loop(0, d[Slot.LANES]) as lane, f.loop(0, kernel) as k:
+                here = f.offset(y, f.mul(lane.index, d[Slot.B_LANE]), "i8")
+                tap = f.load("i32", f.offset(k_table, k.index, "i32"))
+                box = f.offset(own, f.cast("sext", tap, "i64"), "i8")
+                place = f.offset(sums, f.mul(lane.index, kernel), self.tile.acc)
+                place = f.offset(place, k.index, self.tile.acc)
+                total = f.load(self.tile.acc, place)
+                for name, first, count in (
+                    ("products", constant("i64", 0), full), ("products_tail", full, tails),
+                ):  # fmt: skip
+                    part = f.call(name, self.tile.acc, [
+                        box, here, f.offset(x_table, first, "i32"),
+                        f.offset(y_table, first, "i32"), count, p[PlaneSlot.TAIL],
+                    ])  # fmt: skip
+                    total = f.add(total, part)
+                f.store(total, place)
+        f.call("weights", "void", [desc, self._weight_at(f, words, p, group), sums])
+
+    def _products(self, masked: bool) -> None:
+        """The sum of products of two planes' vectors."""
+        tile = self.tile
+        f = self.module.function(
+            "products_tail" if masked else "products",
+            [("ptr", "box"), ("ptr", "y"), ("ptr", "x_table"), ("ptr", "y_table"),
+             ("i64", "count"), ("i64", "tail")],
+            result=tile.acc,
+            internal=True,
+        )  # fmt: skip
+        box, y, x_table, y_table, count, tail = f.parameters
+        stored = storage(vector(tile.lanes, self.kind))
+        mask = f.first_lanes(tail, tile.lanes, 8 * self.dtype.itemsize) if masked else None
+        whole = f.first_lanes(tail, tile.lanes, 8 * tile.unit_bytes) if masked else None
+
+        def product(index: Value, total: Value) -> Value:
+            at = [
+                f.cast("sext", f.load("i32", f.offset(table, index, "i32")), "i64")
+                for table in (x_table, y_table)
+            ]
+            where = f.offset(y, at[1], "i8")
+            raw = f.load(stored, where) if mask is None else f.masked_load(stored, where, mask)
+            x = self._vector(f, f.offset(box, at[0], "i8"))
+            if whole is not None:  # what lies behind a row may be infinite: zero times it is not 0
+                x = f.select(whole, x, 0)
+            return f.muladd(x, widen(f, raw, self.kind, tile.acc, self.target), total)
+
+        zero = constant(self.acc, 0)
+        even = f.binary("and", count, -_SUMS)
+        with f.loop(0, even, _SUMS, carried=[zero] * _SUMS) as loop:
+            loop.next(
+                [product(f.add(loop.index, n), total) for n, total in enumerate(loop.carried)]
+            )
+        first, *others = loop.results
+        for other in others:
+            first = f.add(first, other)
+        with f.loop(even, count, carried=[first]) as rest:
+            rest.next([product(rest.index, rest.carried[0])])
+        f.ret(f.reduce(rest.results[0], f.add))
