@@ -23,7 +23,7 @@ from diptych.graph.graph import Graph
 from diptych.graph.interpreter import interpret
 from diptych.graph.trace import trace, visible
 from diptych.ops import declared as declared
-from diptych.runtime import native, objects
+from diptych.runtime import draws, native, objects
 from diptych.runtime.allocator import CachingAllocator
 from diptych.runtime.checking import CheckedExecutable
 from diptych.runtime.program import Program, joined
@@ -110,6 +110,7 @@ class NativeBackend:
 
     def __init__(self) -> None:
         native.install()
+        draws.install()
 
     def compile(self, graph: Graph, out: Layout | None = None) -> Executable:
         return Program(lower(graph, objects.target(), out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,21 @@ _STATE = np.dtype(
         "itemsize": STATE_BYTES,
     }
 )  # fmt: skip
+
+
+class Native:
+    """Machine code for many draws at once; the engine fills it in where there is any.
+
+    ``fill(state, out, count)`` writes draws, ``noise(state, out, count, bound, value)`` a float32
+    where the low 53 bits of a double draw lie below a bound, else 0; both take addresses.
+    """
+
+    fill: Callable[[int, int, int], None] | None = None
+    noise: Callable[[int, int, int, int, float], None] | None = None
+
+
+native = Native()
+_MANY = 1024  # draws from which machine code is worth its call
 
 
 class Generator:
@@ -84,7 +100,20 @@ class Generator:
         if count < 64:  # one call per draw costs less than randint's argument checks
             raw = self._bits.random_raw
             return np.array([raw() for _ in range(count)], np.uint32)
-        return self._state.randint(0, 1 << 32, size=count, dtype=np.uint32)
+        if native.fill is None or count < _MANY:
+            return self._state.randint(0, 1 << 32, size=count, dtype=np.uint32)
+        out = np.empty(count, np.uint32)
+        with self._bits.lock:
+            native.fill(self._bits.ctypes.state_address, out.ctypes.data, count)
+        return out
+
+    def noise(self, out: int, count: int, bound: int, value: float) -> bool:
+        """Write dropout's noise to the float32 memory at ``out``; False where no code can."""
+        if native.noise is None or count < _MANY:
+            return False
+        with self._bits.lock:
+            native.noise(self._bits.ctypes.state_address, out, count, bound, value)
+        return True
 
     def bits64(self, count: int) -> Array:
         """The next ``2 * count`` draws as ``count`` numbers (uint64), the earlier one high."""

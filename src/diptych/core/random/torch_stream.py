@@ -406,6 +406,15 @@ def bernoulli(
     return _ones(mask, dtype).reshape(shape)
 
 
+def bernoulli_noise(
+    generator: Generator, out: int, count: int, probability: float, value: float
+) -> bool:
+    """``bernoulli``'s ones as ``value``, float32 at the address ``out``; False if it cannot."""
+    if _on_intel():
+        return False
+    return generator.noise(out, count, math.ceil(math.ldexp(probability, 53)), value)
+
+
 def bernoulli_each(
     generator: Generator, probabilities: Array, of: DType, dtype: DType | None = None
 ) -> Array:

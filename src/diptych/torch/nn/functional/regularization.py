@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from diptych.core import call, inplace
-from diptych.core.layout import row_major
+from diptych.core.dtypes import float32
+from diptych.core.layout import layout, row_major
 from diptych.core.random import torch_stream
-from diptych.core.tensor import copy_array, from_array
+from diptych.core.tensor import copy_array, empty, from_array
 from diptych.ops.arithmetic import MUL, add, mul
 from diptych.ops.movement import expand_axis, squeeze_axes, transpose
 from diptych.ops.select import ASSIGN
@@ -34,6 +35,13 @@ def _noise(shape: tuple[int, ...], keep: float, dtype: Any, scale: bool) -> Any:
         raise RuntimeError(
             f"result type Float can't be cast to the desired output type {scalar_name(dtype)}"
         )
+    if dtype is float32:
+        noise = empty(layout(dtype, shape), Tensor)
+        value = float(np.float32(1) / np.float32(keep)) if scale else 1.0
+        if torch_stream.bernoulli_noise(
+            default_generator, noise.address, noise.layout.size, keep, value
+        ):
+            return noise
     mask = torch_stream.bernoulli(default_generator, shape, keep)
     if not dtype.exact:
         return copy_array(

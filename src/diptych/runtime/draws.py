@@ -1,0 +1,36 @@
+"""Raw draws and dropout's noise by machine code, handed to the random streams."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from diptych.compiler import twister
+from diptych.core.random import mt19937
+from diptych.runtime import kernels, native, objects
+
+
+def _call(unit: Any, numbers: tuple[int, ...], state: int, out: int) -> None:
+    desc = np.zeros(4, np.int64)
+    desc[: len(numbers)] = numbers
+    native.call(kernels.load(unit), int(desc.__array_interface__["data"][0]), state, out)
+
+
+def fill(state: int, out: int, count: int) -> None:
+    """The next ``count`` draws of the twister at ``state`` to the 32-bit words at ``out``."""
+    _call(twister.draws_unit(objects.target()), (count,), state, out)
+
+
+def noise(state: int, out: int, count: int, bound: int, value: float) -> None:
+    """``value`` (float32) where a double draw lies below ``bound`` in 2**53, else 0."""
+    bits = struct.unpack("<i", struct.pack("<f", value))[0]
+    numbers = (count, bound >> 32, bound & 0xFFFFFFFF, bits)
+    _call(twister.noise_unit(objects.target()), numbers, state, out)
+
+
+def install() -> None:
+    """Let the streams draw by machine code."""
+    mt19937.native.fill = fill
+    mt19937.native.noise = noise
