@@ -25,6 +25,7 @@ from diptych.compiler.lazy import (
 )
 from diptych.compiler.nests.emit import supported, unit
 from diptych.compiler.products import emit_product, products
+from diptych.compiler.sharing import needed
 from diptych.compiler.spaces import Space, kept_map, remap, space_of, uses
 from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
 from diptych.compiler.target import Target
@@ -94,8 +95,8 @@ class Lowering:
 
     # ---- the walk over the graph
 
-    def run_nodes(self) -> None:
-        """Enter inputs and constants, and lower every node."""
+    def run_nodes(self, last: Sequence[Node] = ()) -> None:
+        """Enter inputs and constants, and lower every node but those that come last."""
         graph = self.graph
         for index, value in enumerate(graph.inputs):
             place = graph.layouts[value]
@@ -108,14 +109,35 @@ class Lowering:
                 self.counts[operand] = self.counts.get(operand, 0) + 1
         for value in graph.outputs:
             self.counts[value] = self.counts.get(value, 0) + 1
+        later = {id(node) for node in last}
         for node in graph.nodes:
-            self.lower(node)
+            if id(node) not in later:
+                self.lower(node)
+
+    def last_views(self) -> list[Node]:
+        """Movements of which nothing but outputs is made: what they move may be stored with others.
+
+        Lowering one may store its operand; that waits until all that is asked for is known.
+        """
+        graph = self.graph
+        read = {value for node in graph.nodes for value in node.operands}
+        return [
+            node
+            for node in graph.nodes
+            if node.op.family == "movement" and read.isdisjoint(node.results)
+        ]
 
     def run(self) -> Lowered:
         """Lower every node, then store the outputs."""
         graph = self.graph
-        self.run_nodes()
-        self.pending = [self.values[value] for value in graph.outputs]
+        last = self.last_views()
+        self.run_nodes(last)
+        asked = [value for node in last for value in node.operands]
+        asked += [value for value in graph.outputs if value in self.values]
+        outputs = [self.values[value] for value in dict.fromkeys(asked)]
+        self.pending = outputs + needed(outputs, self.resolve)
+        for node in last:
+            self.lower(node)
         for index, value in enumerate(graph.outputs):
             self.result.outputs.append(self.output(self.values[value], index))
         return self.result
@@ -342,9 +364,18 @@ class Lowering:
             ) and len({kept_map(base, axes) for base, axes in found}) == 1  # fmt: skip
             if (full and (columns_too or self.prefers_rows(space, found))) or kept:
                 bad = next((base for base, _ in found if self.unsettled(base, space)), None)
-                if bad is None:
+                if bad is not None:
+                    self.store(inner_of(bad))
+                    continue
+                if full or self.prefers_rows(space, found) or not self.nested([lazy]):
                     return space, kept
-                self.store(inner_of(bad))
+                # Columns are reduced one after another: what a reduction reads comes first.
+                deeper = [
+                    below for base, _ in found for below, _ in uses(inner_of(base), self.resolve)
+                ]
+                if any(isinstance(base, Pick) for base in deeper):
+                    return space, kept
+                self.store(deeper[0])
                 continue
             foreign = [base for base, _ in found if base is not lazy]
             if not foreign:
@@ -406,6 +437,9 @@ class Lowering:
             built: Built | None = builder.pointwise([self.full_root(x, p) for x, p in group])
         else:
             built = self.build_reducing(space, group)
+            if built is None and len(group) > 1:
+                group = group[:1]
+                built = self.build_reducing(space, group)
         if built is None:
             self.split(lazy, place)
             return
@@ -414,7 +448,7 @@ class Lowering:
             self.remember(value, Stored(where))
 
     def partners(self, lazy: Lazy, space: Space | None) -> list[tuple[Lazy, Place]]:
-        """Pending outputs that the same nest can store."""
+        """Pending values that the same nest can store: outputs, and what others wait for."""
         found: list[tuple[Lazy, Place]] = []
         taken = {id(lazy)}
         for other in self.pending:
@@ -425,7 +459,7 @@ class Lowering:
                 continue
             if self.joins(other, lazy, space):
                 taken.add(id(other))
-                found.append((other, self.fresh(other.dtype, other.shape, "output")))
+                found.append((other, self.fresh(other.dtype, other.shape)))
         return found
 
     def joins(self, other: Lazy, lazy: Lazy, space: Space | None) -> bool:
@@ -438,9 +472,11 @@ class Lowering:
         ):
             return False
         maps = {kept_map(base, axes) for base, axes in found}
+        rows = self.prefers_rows(space, uses(lazy, self.resolve))
         if other.shape == space.shape and all(space.spreads(axes) for axes in maps):
-            everything = uses(lazy, self.resolve)
-            return self.prefers_rows(space, everything)
+            return rows
+        if not rows and self.nested([other]):
+            return False
         return len(maps) == 1 and all(space.injects(axes, other.shape) for axes in maps)
 
     def full_root(self, lazy: Lazy, place: Place) -> Root:
@@ -466,7 +502,9 @@ class Lowering:
                 self.full_root(lazy, place) if full else self.kept_root(lazy, place, space)
             )
         rows_first = self.prefers_rows(space, uses(group[0][0], self.resolve))
-        columns_possible = all(root.kept for root in roots) and not self.nested(group)
+        columns_possible = all(root.kept for root in roots) and not self.nested(
+            [lazy for lazy, _ in group]
+        )
         order = ["rows", "columns"] if rows_first else ["columns", "rows"]
         for kind in order:
             if kind == "columns" and not columns_possible:
@@ -477,9 +515,9 @@ class Lowering:
                 return built
         return None
 
-    def nested(self, group: list[tuple[Lazy, Place]]) -> bool:
+    def nested(self, group: Sequence[Lazy]) -> bool:
         """Whether a reduction of the group reads another one, or a pick: columns cannot do that."""
-        for lazy, _ in group:
+        for lazy in group:
             for base, _ in uses(lazy, self.resolve):
                 if isinstance(base, Pick) or uses(inner_of(base), self.resolve):
                     return True

@@ -117,7 +117,14 @@ def _batch_norm(x: Tensor, *rest: Any) -> Any:
     mean, variance = moments(flat)
     scale = rsqrt(add(variance, eps))
     y = _scaled(flat, mean, scale, *_affine(affine, given, dtype))
-    return reshape(cast(y, x.layout.dtype), x.layout.shape), mean, variance, scale
+    unbiased = mul(variance, _bessel(flat))
+    return reshape(cast(y, x.layout.dtype), x.layout.shape), mean, unbiased, scale
+
+
+def _bessel(flat: Tensor) -> float:
+    """count / (count - 1), by which the variance of a sample is too small."""
+    outer, _, inner = flat.layout.shape
+    return outer * inner / max(outer * inner - 1, 1)
 
 
 def _batch_norm_vjp(ctx: Any, ct: Any, ct_mean: Any, ct_variance: Any) -> Any:
@@ -136,7 +143,7 @@ def _batch_norm_vjp(ctx: Any, ct: Any, ct_mean: Any, ct_variance: Any) -> Any:
         factor = scale if weight is None else mul(scale, weight)
         # dx = factor (ct - mean(ct) - normal mean(ct normal)), and what came for the statistics
         bend = neg(div(mul(mul(factor, square(scale)), slope), count))
-        bend = add(bend, mul(ct_variance, 2.0 / count))
+        bend = add(bend, mul(ct_variance, 2.0 * _bessel(flat) / count))
         level = div(sub(ct_mean, mul(factor, total)), count)
         pulled = add(mul(up, _along(factor, shape)), mul(centred, _along(bend, shape)))
         pulled = add(pulled, _along(level, shape))
@@ -361,7 +368,7 @@ def batch_norm(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Every channel along ``axis`` to mean 0 and variance 1, scaled and shifted; its statistics.
 
-    Gives (result, mean, biased variance). Source: Ioffe, Szegedy, arXiv 1502.03167.
+    Gives (result, mean, unbiased variance). Source: Ioffe, Szegedy, arXiv 1502.03167.
     """
     affine, given = _operands(x, x.layout.shape[axis], weight, bias, "batch_norm")
     made: tuple[Tensor, Tensor, Tensor] = call.current.apply(

@@ -26,6 +26,9 @@ _RUNNING = Rule(
     ),
 )
 
+_checked: set[tuple[Any, ...]] = set()  # layouts that batch norm has found to fit together
+_CHECKED_LIMIT = 1024
+
 
 def _plain(x: Any) -> Any:
     """A tensor of the face, off the tape."""
@@ -100,6 +103,35 @@ def batch_norm(
     if not isinstance(input, Tensor):
         input = face(input, "batch_norm")
     place = input.layout
+    key = (
+        training, place,
+        None if running_mean is None else running_mean.layout,
+        None if running_var is None else running_var.layout,
+        None if weight is None else weight.layout,
+        None if bias is None else bias.layout,
+    )  # fmt: skip
+    if key not in _checked:
+        _check_batch(input, running_mean, running_var, weight, bias, training)
+        if len(_checked) >= _CHECKED_LIMIT:
+            _checked.clear()
+        _checked.add(key)
+    last = _channels_last(input)
+    x = transpose(input, _front(input)) if last else input
+    axis = place.ndim - 1 if last else 1
+    if not training:
+        y = engine.fixed_norm(x, running_mean, running_var, weight, bias, axis, eps)
+        return transpose(y, _back(y)) if last else y
+    y, mean, variance = engine.batch_norm(x, weight, bias, axis, eps)
+    if (running_mean is not None or running_var is not None) and place.size:
+        _update_running((running_mean, running_var), (mean, variance), momentum)
+    return transpose(y, _back(y)) if last else y
+
+
+def _check_batch(
+    input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: bool
+) -> None:
+    """What batch norm asks of the shapes and dtypes of its operands."""
+    place = input.layout
     if place.ndim < 2:
         raise ValueError(f"expected at least 2D input (got {place.ndim}D input)")
     shape = place.shape
@@ -108,8 +140,7 @@ def batch_norm(
     }  # fmt: skip
     _check_statistics(input, statistics, "batch_norm")
     if training:
-        count = place.size // shape[1] if shape[1] else 0
-        if count == 1:
+        if place.size == shape[1] > 0:
             raise ValueError(
                 "Expected more than 1 value per channel when training, got input size "
                 f"torch.Size({list(shape)})"
@@ -117,18 +148,6 @@ def batch_norm(
     elif running_mean is None or running_var is None:
         missing = "running_mean" if running_mean is None else "running_var"
         raise RuntimeError(f"{missing} must be defined in evaluation mode")
-    last = _channels_last(input)
-    x = transpose(input, _front(input)) if last else input
-    axis = place.ndim - 1 if last else 1
-    if not training:
-        y = engine.fixed_norm(x, running_mean, running_var, weight, bias, axis, eps)
-        return transpose(y, _back(y)) if last else y
-    y, mean, variance = engine.batch_norm(x, weight, bias, axis, eps)
-    if (running_mean is not None or running_var is not None) and count:
-        with tape.recording(False):
-            unbiased = mul(variance, count / (count - 1))
-            _update_running((running_mean, running_var), (mean, unbiased), momentum)
-    return transpose(y, _back(y)) if last else y
 
 
 def instance_norm(
