@@ -32,9 +32,9 @@ def cycles(problem: Problem, factor: Three, tile: Tile) -> tuple[float, float]:
     kernel = problem.channels * problem.window
     box = math.prod(box_of(problem, 2, problem.places[2], problem.channels, tile).extents)
     each = 0.65 if problem.step[2] == 1 else 1.3
-    planes: float = problem.lanes * kernel * (vectors * each + 2)
+    planes: float = problem.lanes * (kernel * (vectors * each + 2) + 8 * vectors)
     if problem.over_taps:
-        planes = problem.lanes * kernel * (vectors * (1.5 if problem.step[2] == 1 else 2.5) + 30)
+        planes = problem.lanes * kernel * (vectors * (1.5 if problem.step[2] == 1 else 2.5) + 15)
     filling = problem.channels * box * (0.25 if factor[2] == 1 else 0.5)
     images = problem.images * problem.groups
     pixels = math.prod(problem.places) * math.prod(problem.residues)
@@ -129,6 +129,7 @@ def _descriptor(problem: Problem, factor: Three, tile: Tile) -> tuple[int, ...]:
     filled = up(box.bytes(1, tile) + 4 * tile.lanes * unit, 64) * 64
     put(base + PlaneSlot.AT_X, at_x, at_y, filled)
     words[Slot.SHARED_BYTES] = shared
-    words[Slot.PRIVATE_BYTES] = filled + kernel * problem.lanes * unit
+    kept = tile.lanes if problem.over_taps else 1  # sums over taps are vectors until the end
+    words[Slot.PRIVATE_BYTES] = filled + kernel * problem.lanes * unit * kept
     words[Slot.PARALLEL] = int(total >= PARALLEL_CYCLES)
     return tuple(words)

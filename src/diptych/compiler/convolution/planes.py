@@ -287,67 +287,70 @@ class PlaneWriter:
         """One group's weight: sums over the images, in their order."""
         kernel = p[PlaneSlot.KERNEL]
         k_table, x_table, y_table = self._tables(f, words, p)
-        bytes_ = f.mul(f.mul(kernel, d[Slot.LANES]), self.tile.unit_bytes)
-        f.call("memset", "ptr", [sums, constant("i32", 0), bytes_])
+        number, size = f.mul(kernel, d[Slot.LANES]), self.tile.lanes * self.tile.unit_bytes
+        f.call("memset", "ptr", [sums, constant("i32", 0), f.mul(number, size)])
         full, tails = p[PlaneSlot.FULL], p[PlaneSlot.TAILS]
         with f.loop(0, d[Slot.IMAGES]) as image:
             self._fill(f, words, d, desc, own, image.index, group)
             at = f.add(f.mul(image.index, d[Slot.B_LEVELS]), f.mul(group, d[Slot.B_GROUP]))
             y = f.offset(self._pointer(f, words, 1), at, "i8")
-            with f.loop(0, d[Slot.LANES]) as lane, f.loop(0, kernel) as k:
+            with f.loop(0, d[Slot.LANES]) as lane:
                 here = f.offset(y, f.mul(lane.index, d[Slot.B_LANE]), "i8")
-                tap = f.load("i32", f.offset(k_table, k.index, "i32"))
-                box = f.offset(own, f.cast("sext", tap, "i64"), "i8")
-                place = f.offset(sums, f.mul(lane.index, kernel), self.tile.acc)
-                place = f.offset(place, k.index, self.tile.acc)
-                total = f.load(self.tile.acc, place)
+                place = f.offset(sums, f.mul(f.mul(lane.index, kernel), size), "i8")
                 for name, first, count in (
                     ("products", constant("i64", 0), full), ("products_tail", full, tails),
                 ):  # fmt: skip
-                    part = f.call(name, self.tile.acc, [
-                        box, here, f.offset(x_table, first, "i32"),
-                        f.offset(y_table, first, "i32"), count, p[PlaneSlot.TAIL],
-                    ])  # fmt: skip
-                    total = f.add(total, part)
-                f.store(total, place)
+                    with f.when(f.compare("sgt", count, 0)):
+                        f.call(name, "void", [
+                            own, here, f.offset(x_table, first, "i32"),
+                            f.offset(y_table, first, "i32"), count, p[PlaneSlot.TAIL], k_table,
+                            kernel, place,
+                        ])  # fmt: skip
+        with f.loop(0, number) as loop:  # in place: a sum lies before the vector it is made of
+            whole = f.load(self.acc, f.offset(sums, f.mul(loop.index, size), "i8"))
+            f.store(f.reduce(whole, f.add), f.offset(sums, loop.index, self.tile.acc))
         f.call("weights", "void", [desc, self._weight_at(f, words, p, group), sums])
 
     def _products(self, masked: bool) -> None:
-        """The sum of products of two planes' vectors."""
+        """Adds, for each tap, the products of two planes' vectors to a vector of sums."""
         tile = self.tile
         f = self.module.function(
             "products_tail" if masked else "products",
             [("ptr", "box"), ("ptr", "y"), ("ptr", "x_table"), ("ptr", "y_table"),
-             ("i64", "count"), ("i64", "tail")],
-            result=tile.acc,
+             ("i64", "count"), ("i64", "tail"), ("ptr", "k_table"), ("i64", "kernel"),
+             ("ptr", "sums")],
             internal=True,
         )  # fmt: skip
-        box, y, x_table, y_table, count, tail = f.parameters
+        box, y, x_table, y_table, count, tail, k_table, kernel, sums = f.parameters
         stored = storage(vector(tile.lanes, self.kind))
         mask = f.first_lanes(tail, tile.lanes, 8 * self.dtype.itemsize) if masked else None
         whole = f.first_lanes(tail, tile.lanes, 8 * tile.unit_bytes) if masked else None
 
-        def product(index: Value, total: Value) -> Value:
-            at = [
-                f.cast("sext", f.load("i32", f.offset(table, index, "i32")), "i64")
-                for table in (x_table, y_table)
-            ]
-            where = f.offset(y, at[1], "i8")
+        def entry(table: Value, index: Value) -> Value:
+            return f.cast("sext", f.load("i32", f.offset(table, index, "i32")), "i64")
+
+        def product(corner: Value, index: Value, total: Value) -> Value:
+            where = f.offset(y, entry(y_table, index), "i8")
             raw = f.load(stored, where) if mask is None else f.masked_load(stored, where, mask)
-            x = self._vector(f, f.offset(box, at[0], "i8"))
+            x = self._vector(f, f.offset(corner, entry(x_table, index), "i8"))
             if whole is not None:  # what lies behind a row may be infinite: zero times it is not 0
                 x = f.select(whole, x, 0)
             return f.muladd(x, widen(f, raw, self.kind, tile.acc, self.target), total)
 
         zero = constant(self.acc, 0)
         even = f.binary("and", count, -_SUMS)
-        with f.loop(0, even, _SUMS, carried=[zero] * _SUMS) as loop:
-            loop.next(
-                [product(f.add(loop.index, n), total) for n, total in enumerate(loop.carried)]
-            )
-        first, *others = loop.results
-        for other in others:
-            first = f.add(first, other)
-        with f.loop(even, count, carried=[first]) as rest:
-            rest.next([product(rest.index, rest.carried[0])])
-        f.ret(f.reduce(rest.results[0], f.add))
+        with f.loop(0, kernel, runs=True) as k:
+            corner = f.offset(box, entry(k_table, k.index), "i8")
+            place = f.offset(sums, f.mul(k.index, tile.lanes), tile.acc)
+            with f.loop(0, even, _SUMS, carried=[zero] * _SUMS) as loop:
+                loop.next([
+                    product(corner, f.add(loop.index, n), total)
+                    for n, total in enumerate(loop.carried)
+                ])  # fmt: skip
+            first, *others = loop.results
+            for other in others:
+                first = f.add(first, other)
+            with f.loop(even, count, carried=[first]) as rest:
+                rest.next([product(corner, rest.index, rest.carried[0])])
+            f.store(f.add(f.load(self.acc, place), rest.results[0]), place)
+        f.ret()
