@@ -148,7 +148,8 @@ def _take_along(lowering: Lowering, node: Node) -> Lazy | None:
         if space.fits:
             return _gather(lowering, node, x, index, space, axis, False)
         if not again:
-            x = contiguous(lowering, Stored(x))
+            read = (*shape[:axis], x.shape[axis], *shape[axis + 1 :])  # no more than that
+            x = contiguous(lowering, Stored(Place(x.storage, x.offset, x.dtype, read, x.strides)))
             index = contiguous(lowering, Stored(index))
     return None
 

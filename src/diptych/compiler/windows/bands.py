@@ -213,7 +213,7 @@ class BandsWriter(RowWriter):
             parts = []
             for part in (0, lanes):
                 position = f.add(base, part)
-                inside = self.within(constant("i64", 0), f.sub(self.extent[2], position), lanes)
+                inside = self.within(position, self.extent[2], lanes)
                 parts.append(
                     f.masked_load(self.vector, f.offset(line, position, self.type), inside)
                 )

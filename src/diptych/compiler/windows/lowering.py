@@ -224,7 +224,7 @@ def _reading(
     return "table", 0
 
 
-# ---- windows taken out and added back: views of a padded copy
+# ---- windows taken out and added back, by way of a padded copy
 
 
 def _padded(lowering: Lowering, dtype: DType, shape: Shape, windows: Any, first: int) -> Place:
@@ -260,12 +260,14 @@ def _extract(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
     (lazy,) = lowering.operands(node)
     if lazy.dtype.is_complex:
         return None
+    # Always a copy: an output must neither share the input's memory nor overlap itself.
     if all(padded_extent(w) == w.extent and not w.padding for w in windows):
-        return (Stored(_windowed(lowering.store(lazy).place, windows, first)),)
+        seen = Stored(_windowed(lowering.store(lazy).place, windows, first))
+        return (lowering.copied(seen),)
     room = _padded(lowering, lazy.dtype, lazy.shape, windows, first)
     lowering.write(Number(0, room.dtype, room.shape), room)
     lowering.write(lazy, _inside(room, windows, first))
-    return (Stored(_windowed(room, windows, first)),)
+    return (lowering.copied(Stored(_windowed(room, windows, first))),)
 
 
 def _fold(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
@@ -283,7 +285,8 @@ def _fold(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
         total = Apply(ADD, (room.dtype,), (here, part), room.dtype, here.shape)
         lowering.alive.append(total)
         lowering.write(total, here.place)
-    return (Stored(_inside(room, windows, first)),)
+    made = Stored(_inside(room, windows, first))
+    return (made if made.place.layout.contiguous else lowering.copied(made),)
 
 
 def _tap(place: Place, tap: Shape, first: int, count: int) -> Place:
