@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import struct
@@ -42,11 +43,14 @@ class _Writer(pickle.Pickler):
     """Pickles a batch; tensors and large arrays go to shared memory."""
 
     def __init__(self, file: io.BytesIO, arena: Arena) -> None:
-        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=self.apart)
+        others: list[FilledBuffer] = []
+        # Not a method: the pickler would refer to itself, and its blocks wait for the collector.
+        apart = functools.partial(_apart, arena, others)
+        super().__init__(file, pickle.HIGHEST_PROTOCOL, buffer_callback=apart)
         self.dispatch_table = ForkingPickler(file).dispatch_table  # pipes, locks, descriptors
         self.arena = arena
         self.buffers: list[FilledBuffer] = []
-        self.others: list[FilledBuffer] = []
+        self.others = others
         self.indices: dict[int, int] = {}
 
     def persistent_id(self, obj: Any) -> Any:
@@ -78,14 +82,16 @@ class _Writer(pickle.Pickler):
         np.copyto(wrap(Tensor, place, held, held.address).array(), tensor.array())
         return held
 
-    def apart(self, view: pickle.PickleBuffer) -> bool:
-        raw = view.raw()
-        if raw.nbytes < _LEAST_APART:
-            return True  # stays inside
-        held = self.arena.allocate(raw.nbytes)
-        np.copyto(held.memory, np.frombuffer(raw, np.uint8))
-        self.others.append(held)
-        return False
+
+def _apart(arena: Arena, others: list[FilledBuffer], view: pickle.PickleBuffer) -> bool:
+    """Take an array's bytes out of the pickle, unless they are few."""
+    raw = view.raw()
+    if raw.nbytes < _LEAST_APART:
+        return True  # stays inside
+    held = arena.allocate(raw.nbytes)
+    np.copyto(held.memory, np.frombuffer(raw, np.uint8))
+    others.append(held)
+    return False
 
 
 def placed_like(place: Layout) -> Layout:

@@ -249,7 +249,9 @@ class _MultiProcessingDataLoaderIter:
             unwritten = any(worker.link.tasks.pending for worker in self._workers)
             ready = self._poll.poll(10 if unwritten else wait * 1000)
             for fd, _ in ready:
-                number = self._by_fd[fd]
+                number = self._by_fd.get(fd, -1)
+                if number < 0:
+                    continue  # of a worker that was found to have ended, just now
                 worker = self._workers[number]
                 if worker.link.results.poll(0):
                     message = worker.receive()
