@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -396,7 +397,7 @@ class Lowering:
         )
 
     def prefers_rows(self, space: Space, found: list[tuple[Lazy, Any]]) -> bool:
-        """Whether the reduced axes hold the unit stride of most of what is read in full."""
+        """Whether the reduced axes hold the unit stride of most elements that are read."""
         if any(isinstance(base, Pick) for base, _ in found):
             return True
         votes = 0
@@ -405,15 +406,11 @@ class Lowering:
             while stack:
                 value = self.resolve(stack.pop())
                 if isinstance(value, Stored) and value.shape == space.shape:
-                    units = [
-                        axis
-                        for axis, (n, s) in enumerate(
-                            zip(value.shape, value.place.strides, strict=True)
-                        )
-                        if n != 1 and abs(s) == 1
-                    ]
+                    steps = list(zip(value.shape, value.place.strides, strict=True))
+                    units = [axis for axis, (n, s) in enumerate(steps) if n != 1 and abs(s) == 1]
                     if units:
-                        votes += 1 if units[-1] in space.axes else -1
+                        weight = math.prod(n for n, s in steps if s)  # not what is broadcast
+                        votes += weight if units[-1] in space.axes else -weight
                 elif isinstance(value, Apply):
                     stack.extend(value.args)
                 elif isinstance(value, Reduced) and value is base:
