@@ -12,7 +12,7 @@ DIPTYCH = PYTHONPATH=src $(VENV)/bin/python -m diptych
 .PHONY: help demo test lint bench docs venv clean
 
 help:
-	@echo "make demo    train the digits classifier in examples/ with diptych run"
+	@echo "make demo    train two digits classifiers and a small GPT from examples/ with diptych run"
 	@echo "make test    run the tests"
 	@echo "make lint    ruff, mypy, the layering and file-size rules"
 	@echo "make bench   install the peers in $(BENCH) and time the benchmarks on every engine"
@@ -23,7 +23,9 @@ venv:
 
 demo: venv
 	@mkdir -p out
-	$(DIPTYCH) run examples/digits_mlp.py --plot out/digits_loss.png
+	$(DIPTYCH) run examples/digits_mlp.py --plot out/digits_mlp.png
+	$(DIPTYCH) run examples/digits_cnn.py --plot out/digits_cnn.png
+	$(DIPTYCH) run examples/gpt.py --plot out/gpt.png
 
 test: venv
 	$(VENV)/bin/python -m pytest -q -m "not slow" $(TESTS)

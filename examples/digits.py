@@ -84,11 +84,13 @@ def progress(total: int):
     return tqdm(total=total, unit="step")
 
 
-def train(model: nn.Module, data: TensorDataset, options: argparse.Namespace) -> list[float]:
+def train(
+    model: nn.Module, data: TensorDataset, options: argparse.Namespace, rule=torch.optim.Adam
+) -> list[float]:
     """Trains in place and gives the loss of every step."""
     loader = DataLoader(data, batch_size=options.batch, shuffle=True)
     loss_of = nn.CrossEntropyLoss()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = rule(model.parameters(), lr=options.rate)
     bar = progress(min(options.epochs * len(loader), options.steps or sys.maxsize))
     losses: list[float] = []
     model.train()
@@ -138,7 +140,9 @@ def plot(losses: list[float], title: str, file: str) -> None:
     figure.savefig(file, dpi=120)
 
 
-def arguments(description: str, name: str, epochs: dict[str, int]) -> argparse.Namespace:
+def arguments(
+    description: str, name: str, epochs: dict[str, int], rate: float = 1e-3
+) -> argparse.Namespace:
     """The command line; ``epochs`` are the defaults for each set of digits."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", choices=["digits", "mnist"], default="digits")
@@ -149,6 +153,7 @@ def arguments(description: str, name: str, epochs: dict[str, int]) -> argparse.N
     usual = f"default: {epochs['digits']}, of MNIST {epochs['mnist']}"
     parser.add_argument("--epochs", type=int, help=usual)
     parser.add_argument("--batch", type=int, help="default: 32, of MNIST 64")
+    parser.add_argument("--rate", type=float, default=rate, help="the learning rate")
     parser.add_argument("--steps", type=int, help="stop after this many steps; no picture")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -161,13 +166,13 @@ def arguments(description: str, name: str, epochs: dict[str, int]) -> argparse.N
     return options
 
 
-def run(network, options: argparse.Namespace, wanted: float) -> None:
+def run(network, options: argparse.Namespace, wanted: float, rule=torch.optim.Adam) -> None:
     """Trains ``network(side)``, reports, draws; an error below the ``wanted`` accuracy."""
     torch.manual_seed(options.seed)
     training, held_back = load(options)
     model = network(round(training.tensors[0].shape[1] ** 0.5))
     start = time.perf_counter()
-    losses = train(model, training, options)
+    losses = train(model, training, options, rule)
     seconds = time.perf_counter() - start
     print(f"{len(losses)} steps in {seconds:.2f} s, last loss {losses[-1]:.4f}")
     if options.losses:

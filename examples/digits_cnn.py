@@ -9,7 +9,10 @@ digits in place of scikit-learn's; see digits.py.
 
 from __future__ import annotations
 
+from functools import partial
+
 import digits
+import torch
 from torch import nn
 
 
@@ -34,5 +37,6 @@ def network(side: int) -> nn.Sequential:
 
 
 if __name__ == "__main__":
-    options = digits.arguments(__doc__, "digits_cnn", {"digits": 15, "mnist": 2})
-    digits.run(network, options, wanted=0.98 if options.data == "mnist" else 0.96)
+    options = digits.arguments(__doc__, "digits_cnn", {"digits": 15, "mnist": 2}, rate=0.02)
+    wanted = 0.98 if options.data == "mnist" else 0.96
+    digits.run(network, options, wanted, partial(torch.optim.SGD, momentum=0.9, nesterov=True))
