@@ -87,7 +87,8 @@ def lstm(cell: Cell, at: At) -> None:
 def _store_state(cell: Cell, at: At, h: Value) -> None:
     if cell.spec.keep:
         at.put("before", at.get("h"))
-    at.put("h", h)
+    if not cell.spec.across:  # then others still read the state
+        at.put("h", h)
     at.put("y", h)
 
 

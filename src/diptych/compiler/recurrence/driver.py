@@ -73,20 +73,24 @@ class KernelWriter:
         self.size = spec.dtype.itemsize
 
     def write(self) -> None:
-        tile = self.tile
-        self.call_tile = write_tiles(
-            self.module, self.spec.contraction, tile, Store.ROW, self.target
-        )
+        self.write_tiles()
         if self.spec.packed:
             PackWriter(
-                self.module, "pack", self.spec.dtype, tile, tile.lanes, self.target, False
-            ).write()
+                self.module, "pack", self.spec.dtype, self.tile, self.tile.lanes, self.target,
+                False,
+            ).write()  # fmt: skip
             self._pack_task("pack_weights", second=False)
             if self.spec.projected:
                 self._pack_task("pack_projection", second=True)
-        self._product()
+        self.product()
         self._task()
         self._kernel()
+
+    def write_tiles(self) -> None:
+        """The register tiles, for ``product``."""
+        self.call_tile = write_tiles(
+            self.module, self.spec.contraction, self.tile, Store.ROW, self.target
+        )
 
     # -- the kernel -----------------------------------------------------------------------------
 
@@ -107,22 +111,22 @@ class KernelWriter:
             for second, _ in enumerate(names):
                 body = "pack_projection" if second else "pack_weights"
                 _, _, columns, panel, _ = self._sizes(d, bool(second))
-                self._dispatch(f, d, _up(f, columns, panel), body, context)
+                self._dispatch(f, d, up(f, columns, panel), body, context)
         else:
             for second, name in enumerate(names):
                 words.put(Context.SECOND if second else Context.WEIGHTS, d.pointer(name))
         rows = constant("i64", self.tile.rows)
-        tiles = _up(f, d[Slot.BATCH], rows)
+        tiles = up(f, d[Slot.BATCH], rows)
         (threads,) = f.choose(
             f.compare("ne", d[Slot.PARALLEL], 0),
             lambda: [f.call("dp_num_threads", "i64", [])],
             lambda: [constant("i64", 1)],
         )
         # As few tasks as their greatest size allows, but the same number for every thread.
-        tasks = f.mul(_up(f, _up(f, tiles, d[Slot.TASK_TILES]), threads), threads)
-        each = f.maximum(_up(f, tiles, f.maximum(tasks, 1)), 1)
+        tasks = f.mul(up(f, up(f, tiles, d[Slot.TASK_TILES]), threads), threads)
+        each = f.maximum(up(f, tiles, f.maximum(tasks, 1)), 1)
         words.put(Context.ROWS, f.mul(each, rows))
-        count = _up(f, tiles, each)
+        count = up(f, tiles, each)
         f.call("dp_parallel", "void", [count, Value("@task", "ptr"), context])
         f.ret()
 
@@ -148,7 +152,7 @@ class KernelWriter:
             return one, row, row, panel, many
         return row, one, many, panel, row
 
-    def _begin(self, name: str) -> tuple[Function, Frame, Numbers]:
+    def begin(self, name: str) -> tuple[Function, Frame, Numbers]:
         f = self.module.function(name, _TASK, internal=True)
         words = Frame(f, f.parameters[0])
         d = Numbers(
@@ -158,7 +162,7 @@ class KernelWriter:
 
     def _pack_task(self, name: str, second: bool) -> None:
         """One panel of the weights: ``[k][column]``."""
-        f, words, d = self._begin(name)
+        f, words, d = self.begin(name)
         lanes, size = self.tile.lanes, self.size
         across, along, columns, panel, depth = self._sizes(d, second)
         source = d.pointer("projection" if second else "w")
@@ -176,7 +180,7 @@ class KernelWriter:
 
     # -- products -------------------------------------------------------------------------------
 
-    def _product(self) -> None:
+    def product(self) -> None:
         """``product``: C = A B (or += as the contraction says), panels outside, row tiles inside.
 
         A and C are given by rows; ``b_step`` is bytes from one row of B (a dot tile's: column) to
@@ -230,20 +234,15 @@ class KernelWriter:
 
     def _task(self) -> None:
         """A range of sequences through all time steps."""
-        f, words, d = self._begin("task")
-        self.f, self.d, self.words = f, d, words
+        f, words, d = self.begin("task")
+        self.enter(f, d, words)
         wide = words.load(Context.ROWS)
         first = f.mul(f.parameters[1], wide)
         rows = f.minimum(f.sub(d[Slot.BATCH], first), wide)
-        self.pitches = {
-            "width": f.mul(d[Slot.WIDTH], self.size), "hidden": f.mul(d[Slot.HIDDEN], self.size),
-            "state": f.mul(d[Slot.STATE], self.size),
-            "four": f.mul(d[Slot.HIDDEN], 4 * self.size), "none": constant("i64", 0),
-        }  # fmt: skip
         if self.spec.backward:
-            self._begin_states(first, rows, [("dh", "dh_n", "state"), ("dc", "dc_n", "hidden")])
+            self.begin_states(first, rows, [("dh", "dh_n", "state"), ("dc", "dc_n", "hidden")])
         else:
-            self._begin_states(first, rows, [("h", "h_0", "state"), ("c", "c_0", "hidden")])
+            self.begin_states(first, rows, [("h", "h_0", "state"), ("c", "c_0", "hidden")])
         room = self._room(wide)
         table = f.offset(d.desc, int(Slot.TABLE), "i64")
         with f.loop(0, d[Slot.STEPS]) as loop:
@@ -255,19 +254,28 @@ class KernelWriter:
                 (self._step_back if self.spec.backward else self._step)(start, first, count, room)
         f.ret()
 
-    def _array(self, name: str, row: Value, width: str) -> Array:
+    def enter(self, f: Function, d: Numbers, words: Frame) -> None:
+        """Go on writing in this function."""
+        self.f, self.d, self.words = f, d, words
+        self.pitches = {
+            "width": f.mul(d[Slot.WIDTH], self.size), "hidden": f.mul(d[Slot.HIDDEN], self.size),
+            "state": f.mul(d[Slot.STATE], self.size),
+            "four": f.mul(d[Slot.HIDDEN], 4 * self.size), "none": constant("i64", 0),
+        }  # fmt: skip
+
+    def array(self, name: str, row: Value, width: str) -> Array:
         """An operand from row ``row`` on."""
         pitch = self.pitches[width]
         start = self.f.offset(self.d.pointer(name), self.f.mul(row, pitch), "i8")
         return Array(start, pitch)
 
-    def _begin_states(
+    def begin_states(
         self, first: Value, rows: Value, pairs: Sequence[tuple[str, str, str]]
     ) -> None:
         """The states that steps change lie in the results; they start as the operands."""
         for result, operand, width in pairs:
             if operand in self.spec.pointers:
-                to, out_of = (self._array(name, first, width) for name in (result, operand))
+                to, out_of = (self.array(name, first, width) for name in (result, operand))
                 copy_rows(self.f, to, out_of, rows, self.pitches[width])
 
     def _room(self, rows: Value) -> Array | None:
@@ -300,23 +308,29 @@ class KernelWriter:
             total if write == "total" else cells,
         )  # fmt: skip
 
+    def forward_arrays(self, start: Value, first: Value, room: Array) -> dict[str, Array]:
+        """What cells of a forward step read and write: rows from ``start``, states ``first``."""
+        spec = self.spec
+        arrays = {
+            "x": self.array("x", start, "width"), "raw": room,
+            "h": self.array("h", first, "state"), "y": self.array("y", start, "state"),
+        }  # fmt: skip
+        if spec.kind == "lstm":
+            arrays["c"] = self.array("c", first, "hidden")
+        elif spec.extra:
+            arrays["bias"] = self.array("bias", constant("i64", 0), "none")
+        if spec.keep:
+            arrays["before"] = self.array("before", start, "state")
+            if "gates" in spec.pointers:
+                arrays["gates"] = self.array("gates", start, "four")
+            if "cells" in spec.pointers:
+                arrays["cells"] = self.array("cells", start, "hidden")
+        return arrays
+
     def _step(self, start: Value, first: Value, count: Value, room: Array | None) -> None:
         spec, f = self.spec, self.f
         assert room is not None, "the products lie in scratch"
-        arrays = {
-            "x": self._array("x", start, "width"), "raw": room,
-            "h": self._array("h", first, "state"), "y": self._array("y", start, "state"),
-        }  # fmt: skip
-        if spec.kind == "lstm":
-            arrays["c"] = self._array("c", first, "hidden")
-        elif spec.extra:
-            arrays["bias"] = self._array("bias", constant("i64", 0), "none")
-        if spec.keep:
-            arrays["before"] = self._array("before", start, "state")
-            if "gates" in spec.pointers:
-                arrays["gates"] = self._array("gates", start, "four")
-            if "cells" in spec.pointers:
-                arrays["cells"] = self._array("cells", start, "hidden")
+        arrays = self.forward_arrays(start, first, room)
         if spec.projected:
             arrays["hidden"] = self._hidden(start, room)
         self._multiply(f, self.d, self.words, False, arrays["h"], room, count)
@@ -331,7 +345,7 @@ class KernelWriter:
     def _hidden(self, start: Value, room: Array) -> Array:
         """What is projected: kept for the gradient, or in scratch behind the products."""
         if self.spec.keep:
-            return self._array("hidden", start, "hidden")
+            return self.array("hidden", start, "hidden")
         rows = self.words.load(Context.ROWS)
         behind = self.f.offset(room.start, self.f.mul(rows, room.pitch), "i8")
         return Array(behind, self.pitches["hidden"])
@@ -340,20 +354,20 @@ class KernelWriter:
         spec, f = self.spec, self.f
         gated = spec.kind in ("lstm", "gru")
         arrays = {
-            "kept": self._array("kept", start, "four" if gated else "hidden"),
-            "dh": self._array("dh", first, "state"),
-            "dgates": self._array("dgates", start, "width"),
+            "kept": self.array("kept", start, "four" if gated else "hidden"),
+            "dh": self.array("dh", first, "state"),
+            "dgates": self.array("dgates", start, "width"),
         }  # fmt: skip
         if gated:
-            arrays["before"] = self._array("before", start, "hidden")
+            arrays["before"] = self.array("before", start, "hidden")
         if spec.incoming:
-            arrays["dy"] = self._array("dy", start, "state")
+            arrays["dy"] = self.array("dy", start, "state")
         if spec.kind == "lstm":
-            arrays["dc"] = self._array("dc", first, "hidden")
+            arrays["dc"] = self.array("dc", first, "hidden")
         if spec.kind == "gru":
-            arrays["dhidden"] = self._array("dhidden", start, "width")
+            arrays["dhidden"] = self.array("dhidden", start, "width")
         if room is not None:  # what reaches h goes through the projection first
-            total = self._array("total", start, "state")
+            total = self.array("total", start, "state")
             names = ["dh", *(["dy"] if spec.incoming else [])]
             some = {"total": total} | {name: arrays[name] for name in names}
             self._sweep(some, count, Slot.STATE, "total")
@@ -364,7 +378,7 @@ class KernelWriter:
         self._multiply(f, self.d, self.words, False, source, arrays["dh"], count)
 
 
-def _up(f: Function, a: Value, b: Value) -> Value:
+def up(f: Function, a: Value, b: Value) -> Value:
     """``a`` divided by ``b``, rounded up."""
     return f.binary("udiv", f.add(a, f.sub(b, 1)), b)
 

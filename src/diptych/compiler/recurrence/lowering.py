@@ -15,7 +15,7 @@ from diptych.compiler.target import Target
 from diptych.compiler.unit import CodeUnit, emitter
 from diptych.core.dtypes import DType
 from diptych.graph.graph import Node
-from diptych.ops.recurrence import GRADIENT, walk
+from diptych.ops.recurrence import GATES, GRADIENT, walk
 
 if TYPE_CHECKING:
     from diptych.compiler.lower import Lowering
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FEW, _SOME = 2, 16  # sequences up to which one row, four rows are a tile
 _PACKING_STEPS = 6  # steps that pay for packing the weights
 _TASK_ROWS = 32  # sequences of a task: their gates should stay in the L2 cache
+_ACROSS_WEIGHTS = 100_000  # weights from which one step of one sequence is cut into tasks
 _PARALLEL_PRODUCTS = 700_000  # multiplications below which the pool is not asked
 
 
@@ -58,7 +59,13 @@ def structure(
 ) -> Recurrence:  # fmt: skip
     """The kernel for recurrences of these sizes."""
     tile, packed = choose(dtype, steps[0], len(steps), backward, state, target)
-    return Recurrence(kind, dtype, backward, keep, extra, incoming, tile, packed)
+    projected = extra and kind == "lstm"
+    weights = state * state * GATES[kind]
+    across = (
+        tile.dot and 0 < steps[0] <= _FEW and steps[0] == steps[-1] and not projected
+        and weights >= _ACROSS_WEIGHTS
+    )  # fmt: skip
+    return Recurrence(kind, dtype, backward, keep, extra, incoming, tile, packed, across)
 
 
 def _is_zero(lazy: Lazy) -> bool:
@@ -126,7 +133,11 @@ def unit(spec: Recurrence, target: Target) -> CodeUnit:
 
     def text() -> str:
         module = Module("recurrence " + " ".join("=".join(part) for part in spec.key()))
-        emitter("recurrence.driver").KernelWriter(module, name, spec, target).write()
+        writer = emitter("recurrence.driver").KernelWriter(module, name, spec, target)
+        if spec.across:
+            emitter("recurrence.across").AcrossWriter(writer).write()
+        else:
+            writer.write()
         return module.text()
 
     return CodeUnit(name, spec.key(), text)

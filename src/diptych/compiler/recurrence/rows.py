@@ -53,10 +53,14 @@ class Lanes:
 def sweep(
     f: Function, arrays: dict[str, Array], count: Value, width: Value, parts: int,
     element: str, itemsize: int, lanes: int, write: Callable[[Lanes], None],
+    apart: Value | None = None,
 ) -> None:  # fmt: skip
-    """Write ``write`` over ``count`` rows, ``width`` elements each, ``parts`` side by side."""
+    """Write ``write`` over ``count`` rows, ``width`` elements each.
+
+    ``parts`` of them lie side by side, or ``apart`` elements from one to the next.
+    """
     type_ = vector(lanes, element)
-    offsets = [f.mul(width, part * itemsize) for part in range(parts)]
+    offsets = [f.mul(apart or width, part * itemsize) for part in range(parts)]
     whole = f.binary("and", width, -lanes)
     with f.loop(0, count) as line:
         rows = {

@@ -38,6 +38,7 @@ class Recurrence:
     ``keep`` writes what the gradient reads; ``extra`` is the optional operand (an LSTM's
     projection, a GRU's hidden bias); ``incoming`` says that y has a cotangent (backward).
     ``packed`` copies the weights into panels first; else the tile reads them where they lie.
+    ``across`` cuts each step's hidden units into tasks, not the sequences.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Recurrence:
     incoming: bool
     tile: Tile
     packed: bool
+    across: bool = False
 
     @property
     def gates(self) -> int:
@@ -90,5 +92,10 @@ class Recurrence:
             ("kind", self.kind),
             ("dtype", self.dtype.name),
             ("flags", " ".join(name for name, on in flags.items() if on)),
-            ("tile", self.tile.name + (" packed" if self.packed else "")),
+            (
+                "tile",
+                self.tile.name
+                + (" packed" if self.packed else "")
+                + (" across" if self.across else ""),
+            ),
         )
