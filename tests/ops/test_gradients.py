@@ -19,6 +19,7 @@ STEP = 1e-5
 LARGEST = 200  # elements of an operand; more say nothing new
 
 TRIANGLE = "one triangle of the matrix is read, and the gradient is that of a Hermitian matrix"
+WHOLE = "one triangle of the factor is read, and the gradient is PyTorch's, of all of it"
 GAUGE = "complex vectors are unique up to phases, which only gauge-invariant cotangents ignore"
 # (order, operation, kind of operand) -> why differences do not agree. One that agrees fails.
 KNOWN: dict[tuple[str, str, str], str] = {
@@ -40,6 +41,9 @@ KNOWN: dict[tuple[str, str, str], str] = {
     ("second", "ctc", "f"): "its second derivative is not supported, and it says so",
     ("first", "ctc_slope", "f"): "its derivative is not supported, and it says so",
     ("second", "ctc_slope", "f"): "its derivative is not supported, and it says so",
+    ("first", "cholesky_solve", "f"): WHOLE,
+    ("first", "cholesky_solve", "c"): WHOLE,
+    ("second", "cholesky_solve", "f"): WHOLE,
     ("first", "svd", "c"): GAUGE,
     ("first", "eig", "c"): GAUGE,
     ("first", "complex", "c"): "its operands are real parts, sampled as complex",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import warnings
 from typing import Any, NamedTuple
@@ -63,6 +64,7 @@ def chosen(entry: Any) -> tuple[Any, list[Any]]:
     wants = entry.supports_autograd and (dtype.is_floating_point or dtype.is_complex)
     real.manual_seed(3)
     np.random.seed(3)
+    random.seed(3)
     samples = list(entry.sample_inputs("cpu", dtype, requires_grad=wants))
     count = len(samples)
     places = sorted({round(k * (count - 1) / max(SAMPLES - 1, 1)) for k in range(SAMPLES)})

@@ -301,7 +301,10 @@ HYPOT = elementwise(
     ),
 )  # fmt: skip
 NEXTAFTER = elementwise(
-    "nextafter", 2, accepts=FLOATS[2:], reference=np.nextafter, lower="nextafter", vjp=STEP,
+    "nextafter", 2, accepts=FLOATS[2:], reference=np.nextafter, lower="nextafter", saves="01",
+    vjp=lambda ctx, ct: (
+        where(eq(ctx.x[0], ctx.x[1], ct.layout.dtype), 0.0, ct), zeros_like(ct)
+    ),
     tolerance=ulp(0),
 )  # fmt: skip
 _NO_GRADIENT_OF_INTEGERS = NotDifferentiable("it is defined on integers")

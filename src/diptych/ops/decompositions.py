@@ -79,8 +79,9 @@ def _eigh_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ..
 def _eigh_vjp(ctx: Any, ct_values: Any, ct_vectors: Any) -> Any:
     values, vectors = ctx.y
     dtype = vectors.layout.dtype
-    inner = div(dot(adjoint(vectors), ct_vectors), _gaps(values), dtype)
-    inner = with_diagonal(inner, ct_values)
+    turned = dot(adjoint(vectors), ct_vectors)
+    turned = mul(sub(turned, adjoint(turned)), 0.5)  # what moves unitary vectors is skew
+    inner = with_diagonal(div(turned, _gaps(values), dtype), ct_values)
     return dot(dot(vectors, inner), adjoint(vectors))
 
 
@@ -92,7 +93,7 @@ EIGH = primitive(
 )  # fmt: skip
 
 
-def _triangle(upper: bool) -> str:
+def _triangle(upper: bool) -> Any:
     return "U" if upper else "L"
 
 
@@ -402,8 +403,9 @@ def cutoff(top: Tensor, place: Layout, rtol: Any, atol: Any) -> Any:
     default = max(place.shape[-2:]) * float(np.finfo(dtype.numpy).eps)
     floor = _each(0.0 if atol is None else atol, top)
     if rtol is None:
-        share = where(gt(floor, 0.0), 0.0, default) if atol is not None else _each(default, top)
-        share = cast(share, dtype)
+        share = _each(default, top)
+        if atol is not None:
+            share = where(gt(floor, 0.0), constant(0.0, dtype), share)
     else:
         share = _each(rtol, top)
     return maximum(floor, mul(share, top, dtype), dtype)

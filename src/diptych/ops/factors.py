@@ -10,10 +10,17 @@ import numpy as np
 from diptych.core import call
 from diptych.core.dtypes import DType, float32, int32
 from diptych.core.layout import Layout, layout
-from diptych.core.operation import BadCall, NotDifferentiable, Params, Sample
+from diptych.core.operation import (
+    BadCall,
+    Composite,
+    NoBatching,
+    NotDifferentiable,
+    Params,
+    Sample,
+)
 from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, OutOfRangeError, ShapeError
-from diptych.ops.arithmetic import add, mul, sub
+from diptych.ops.arithmetic import add, mul, neg, sub
 from diptych.ops.contraction import dot
 from diptych.ops.families import primitive
 from diptych.ops.linalg import (
@@ -28,7 +35,8 @@ from diptych.ops.linalg import (
     solve_triangular,
     square_errors,
 )
-from diptych.ops.movement import broadcast_to, concatenate, narrow, swap_axes
+from diptych.ops.movement import broadcast_to, concatenate, narrow, sum_to, swap_axes
+from diptych.ops.reduction import with_zero_gradient
 from diptych.ops.triangle import tril, triu
 
 Array = np.ndarray[Any, Any]
@@ -139,7 +147,7 @@ def _permutation(pivots: Array, rows: int, dtype: DType) -> Array:
             f"{int(pivots.min())} to {int(pivots.max())}",
             op="permutation",
         )
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(int(np.prod(pivots.shape[:-1])), pivots.shape[-1])
     order = np.broadcast_to(np.arange(rows), (len(flat), rows)).copy()
     each = np.arange(len(flat))
     for step in range(flat.shape[-1]):
@@ -218,8 +226,8 @@ def reflected(
     packed: Tensor, tau: Tensor, other: Tensor, left: bool = True, conjugate: bool = False
 ) -> Tensor:
     """Q C, Q^H C, C Q or C Q^H for the product Q of the reflectors below a diagonal."""
-    if not tau.layout.shape[-1]:
-        return add(other, 0.0)
+    if not tau.layout.shape[-1] or not other.layout.size:
+        return with_zero_gradient(add(other, 0.0), packed, tau)
     v, t = _block(packed, tau)
     t = adjoint(t) if conjugate else t
     if left:
@@ -370,11 +378,42 @@ def ldl_solve(packed: Tensor, pivots: Tensor, b: Tensor, hermitian: bool = False
 # ---- factors that are solved with
 
 
-def cholesky_solve(b: Tensor, factor: Tensor, upper: bool = False) -> Tensor:
-    """X of A X = B where A = L L^H (or U^H U) is known by its factor."""
+def _cholesky_solve_forward(b: Tensor, factor: Tensor, upper: bool) -> Tensor:
     lower = adjoint(factor) if upper else factor
     inner = solve_triangular(lower, b, upper=False)
     return solve_triangular(adjoint(lower), inner, upper=True)
+
+
+def _cholesky_solve_vjp(ctx: Any, ct: Any) -> Any:
+    """As PyTorch has it: of the whole factor, though only its triangle is read."""
+    factor, upper = ctx.x[1], ctx.params[0]
+    back = cholesky_solve(ct, factor, upper)
+    moved = None
+    if ctx.needs[1]:
+        outer = dot(back, adjoint(ctx.y[0]))
+        outer = add(outer, adjoint(outer))
+        moved = neg(dot(factor, outer) if upper else dot(outer, factor))
+        moved = sum_to(moved, ctx.layout(1).shape)
+    return sum_to(back, ctx.layout(0).shape) if ctx.needs[0] else None, moved
+
+
+CHOLESKY_SOLVE = Composite(
+    "cholesky_solve", params=("upper",), forward=_cholesky_solve_forward,
+    vjp=_cholesky_solve_vjp, saves="1o", tolerance=TOLERANCE,
+    batch=NoBatching("it is batched through the operations it is made of"),
+    samples=lambda: [
+        Sample((b, np.tril(a)), (False,))
+        for a, b in zip(matrices(3, 3), matrices(3, 2), strict=True)
+    ],
+    errors=lambda: [
+        BadCall((np.ones((2, 1)), np.eye(3)), ShapeError, "Incompatible shapes", (False,)),
+    ],
+)  # fmt: skip
+
+
+def cholesky_solve(b: Tensor, factor: Tensor, upper: bool = False) -> Tensor:
+    """X of A X = B where A = L L^H (or U^H U) is known by its factor."""
+    return call.current.apply2(CHOLESKY_SOLVE, b, factor, (upper,))
 
 
 def cholesky_inverse(factor: Tensor, upper: bool = False) -> Tensor:

@@ -14,10 +14,10 @@ from diptych.core.layout import Layout, Shape, layout
 from diptych.core.operation import BadCall, NotDifferentiable, Params, Primitive, Sample, Tolerance
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError, DTypeError, UnsupportedDTypeError
-from diptych.ops.arithmetic import conj, div, mul, square, sub
+from diptych.ops.arithmetic import add, conj, div, mul, square, sub, zeros_like
 from diptych.ops.comparison import eq
 from diptych.ops.families import draw, hooks, primitive
-from diptych.ops.select import cast, where
+from diptych.ops.select import cast, constant, where
 
 # Reductions drop the reduced axes; keeping them is a reshape, which costs nothing.
 
@@ -303,3 +303,15 @@ def variance(x: Tensor, axes: Shape | None = None, correction: float = 1.0) -> T
         squares = square(centre)
     number = max(count(shape, axes) - correction, 0.0)
     return div(sum_(squares, axes), float(number))
+
+
+def with_zero_gradient(value: Tensor, *operands: Tensor) -> Tensor:
+    """``value`` itself, on the tape with a gradient of zero for the operands that want one."""
+    for x in operands:
+        if x.node is None:
+            continue
+        if x.layout.shape == value.layout.shape and x.layout.dtype is value.layout.dtype:
+            value = where(constant(False, bool_), x, value)
+        else:
+            value = add(value, sum_(zeros_like(x)), value.layout.dtype)
+    return value

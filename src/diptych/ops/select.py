@@ -75,13 +75,6 @@ def where(condition: Tensor, a: Any, b: Any, dtype: DType | None = None) -> Tens
     return call.current.apply(WHERE, (condition, a, b), params)
 
 
-def with_zero_gradient(value: Tensor, x: Tensor) -> Tensor:
-    """``value``, whose gradient for ``x`` (broadcast to its shape) is zero: PyTorch has such."""
-    if x.node is None:
-        return value
-    return where(constant(False, dtypes.bool_), x, value, value.layout.dtype)
-
-
 def real(x: Tensor) -> Tensor:
     """The real part; a real tensor is its own."""
     if not x.layout.dtype.is_complex:

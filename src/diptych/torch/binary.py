@@ -11,7 +11,7 @@ from diptych.core.dtypes import ALL, DType
 from diptych.core.operation import Operation
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import cast_class
-from diptych.ops import arithmetic, comparison, select, transcendental
+from diptych.ops import arithmetic, comparison, reduction, select, transcendental
 from diptych.ops.select import constant
 from diptych.torch import outputs, promotion
 from diptych.torch.dtypes import scalar_name
@@ -288,9 +288,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = 
         face(input, "div")
     result = _division(rounding_mode)(input, other)
     if rounding_mode is not None and result.layout.dtype.is_float:
-        for x in (input, other):
-            if isinstance(x, CoreTensor) and x.node is not None:
-                result = select.with_zero_gradient(result, x)
+        operands = [x for x in (input, other) if isinstance(x, CoreTensor)]
+        result = face(reduction.with_zero_gradient(result, *operands), "div")
     return result if out is None else outputs.write(out, result, "div")
 
 

@@ -92,11 +92,11 @@ def _derivative(x: Any, axis: int, spacing: Any, edge_order: int) -> Any:
 
     inner: Any = arithmetic.sub(at(2, count - 2), at(0, count - 2)) if count > 2 else None
     if edge_order == 1:
-        first: Any = (at(1, 1) - at(0, 1)) / h  # type: ignore[operator]
-        last: Any = (at(count - 1, 1) - at(count - 2, 1)) / h  # type: ignore[operator]
+        first: Any = (at(1, 1) - at(0, 1)) / h
+        last: Any = (at(count - 1, 1) - at(count - 2, 1)) / h
     else:
-        first = (at(0, 1) * -1.5 + at(1, 1) * 2.0 - at(2, 1) * 0.5) / h  # type: ignore[operator]
-        last = (at(count - 1, 1) * 1.5 - at(count - 2, 1) * 2.0 + at(count - 3, 1) * 0.5) / h  # type: ignore[operator]
+        first = (at(0, 1) * -1.5 + at(1, 1) * 2.0 - at(2, 1) * 0.5) / h
+        last = (at(count - 1, 1) * 1.5 - at(count - 2, 1) * 2.0 + at(count - 3, 1) * 0.5) / h
     parts = [first, last] if inner is None else [first, inner / (2 * h), last]
     return cat(parts, axis)
 

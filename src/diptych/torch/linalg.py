@@ -198,14 +198,12 @@ def lstsq(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) -> An
     rows, columns = a.layout.shape[-2:]
     nothing: Any = a.new_zeros((0,))  # type: ignore[attr-defined]
     nothing = movement.narrow(movement.reshape(solution, (solution.layout.size,)), 0, 0, 0)
-    rank = values = nothing.to(dtype_of(engine.int64))
-    values = nothing
-    residuals = nothing
+    rank, values, residuals = nothing.detach().to(dtype_of(engine.int64)), nothing.detach(), nothing
     if driver != "gels":
         rank = decompositions.matrix_rank(a.detach(), cut)
     if driver in ("gelsd", "gelss"):
         values = decompositions.svdvals(a.detach())
-    full = driver == "gels" or bool(comparison.eq(rank, columns).all())  # type: ignore[attr-defined]
+    full = driver == "gels" or bool(comparison.eq(rank, columns).all())
     if rows > columns and driver != "gelsy" and full:
         gap = arithmetic.sub(contraction.matmul(a, solution), grown)
         residuals = reduction.sum_(arithmetic.square(arithmetic.abs_(gap)), (gap.layout.ndim - 2,))
@@ -366,6 +364,7 @@ def tensorsolve(A: Any, B: Any, dims: Any = None, *, out: Any = None) -> Any:
 def vander(x: Any, N: int | None = None) -> Any:
     """The powers 0 to N - 1 of each element along a new last axis."""
     x: Any = face(x, "linalg.vander", "x")  # type: ignore[no-redef]
+    x = x.reshape(1) if not x.layout.ndim else x
     count = x.layout.shape[-1] if N is None else N
     if count <= 1:
         raise RuntimeError("N must be greater than 1.")

@@ -76,7 +76,8 @@ def _position(name: str, function: Any, sign: float) -> Any:
         mask: Any = None,
     ) -> Any:  # fmt: skip
         x = _given(input, name, dtype)
-        return function(_filled(x, mask, _extreme(x, sign)), dim, bool(keepdim))
+        found = function(_filled(x, mask, _extreme(x, sign)), dim, bool(keepdim))
+        return found.to(x.dtype)
 
     position.__name__ = position.__qualname__ = name
     return position

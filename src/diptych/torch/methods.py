@@ -105,6 +105,7 @@ def attach_all() -> None:
         "__new__": staticmethod(creation.legacy_new), "__neg__": elementwise.neg,
         "__pos__": elementwise.positive, "__abs__": elementwise.FUNCTIONS["abs"],
         "__invert__": elementwise.invert, "__pow__": power, "__rpow__": power_of_number,
+        "__rdiv__": vars(Tensor)["__rtruediv__"], "__rmatmul__": products.reflected_matmul,
         "__ipow__": binary.pow_, "__hash__": object.__hash__, "__getattr__": absent.method_or_error,
         # Properties of a tensor, functions of the namespace.
         "real": property(elementwise.real), "imag": property(elementwise.imag),

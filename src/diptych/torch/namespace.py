@@ -8,9 +8,10 @@ import numpy as np
 
 from diptych import config
 from diptych.core import dtypes as engine
+from diptych.core.layout import broadcast_shapes
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array
-from diptych.ops import arithmetic, movement, normalization, reduction, select
+from diptych.ops import arithmetic, decompositions, movement, normalization, reduction, select
 from diptych.runtime import pool
 from diptych.torch import dtypes, outputs, promotion
 from diptych.torch.creation import legacy_new
@@ -278,16 +279,21 @@ def set_warn_always(b: bool) -> None:
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors along an axis."""
     a, b = face(x1, "cosine_similarity", "x1"), face(x2, "cosine_similarity", "x2", 2)
-    dtype = promotion.fractional(promotion.of_layouts(a.layout, b.layout))
-    axis = axis_of(dim, max(a.layout.ndim, b.layout.ndim))
-    product = arithmetic.mul(a, b, dtype)
-    lengths = []
+    dtype = promotion.of_layouts(a.layout, b.layout)
+    if not dtype.is_float:
+        raise RuntimeError(
+            f"expected common dtype to be floating point, yet common dtype is {scalar_name(dtype)}"
+        )
+    shape = broadcast_shapes((a.layout.shape, b.layout.shape), "cosine_similarity")
+    axis = axis_of(dim, len(shape))
+    axes = (axis,) if shape else ()
+    units = []
     for x in (a, b):
-        spread = arithmetic.mul(x, arithmetic.zeros_like(product).detach() + 1, dtype)
-        size = arithmetic.sqrt(reduction.sum_(arithmetic.square(spread), (axis,)))
-        lengths.append(arithmetic.maximum(size, eps))
-    top = reduction.sum_(product, (axis,))
-    return arithmetic.div(top, arithmetic.mul(*lengths))
+        x = movement.broadcast_to(select.cast(x, dtype), shape)  # type: ignore[assignment]
+        size = arithmetic.maximum(decompositions.vector_norm(x, 2, axes), eps)
+        size = movement.reshape(size, reduction.ones_shape(shape, axes))
+        units.append(arithmetic.div(x, size))
+    return reduction.sum_(arithmetic.mul(*units), axes)
 
 
 def tensor_type(name: str, core: Any) -> Any:

@@ -72,6 +72,11 @@ def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     return outputs.finish(label(result, name), out, "matmul")
 
 
+def reflected_matmul(self: Any, other: Any) -> Any:
+    """other @ self."""
+    return matmul(face(other, "matmul"), self)
+
+
 def _refuse_shapes(a: CoreTensor, b: CoreTensor) -> None:
     if b.layout.ndim == 1 and a.layout.ndim <= 2:
         raise RuntimeError(f"size mismatch, got input ({a.layout.shape[0]}), mat ({_words(a)}), "

@@ -15,7 +15,7 @@ from diptych.core.random import torch_stream as stream
 from diptych.core.random.mt19937 import Generator as CoreGenerator
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array, from_array, store
-from diptych.ops.select import with_zero_gradient
+from diptych.ops.reduction import with_zero_gradient
 from diptych.torch import outputs
 from diptych.torch.creation import finished, like
 from diptych.torch.device import CPU, check_device, check_layout
@@ -284,8 +284,7 @@ def normal(
     unit = _drawn(stream.normal(source, shape, 0.0, 1.0, core), core)
     made = unit * std.detach() if isinstance(std, CoreTensor) else unit * std  # type: ignore[attr-defined]
     made = made + mean.detach() if isinstance(mean, CoreTensor) else made + mean  # type: ignore[attr-defined]
-    for x in tensors:  # PyTorch's gradient of a drawing is zero
-        made = with_zero_gradient(made, x)
+    made = face(with_zero_gradient(made, *tensors), "normal")  # as PyTorch has it
     return outputs.finish(made, out, "normal")
 
 
@@ -305,7 +304,7 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = No
     if values.size and not bool(((values >= 0) & (values <= 1)).all()):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     made = _drawn(stream.bernoulli_each(source, x.array(), core, core), core)
-    return outputs.finish(with_zero_gradient(made, x), out, "bernoulli")
+    return outputs.finish(face(with_zero_gradient(made, x), "bernoulli"), out, "bernoulli")
 
 
 def multinomial(

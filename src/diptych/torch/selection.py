@@ -189,6 +189,11 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False, out: 
     x = face(input, "gather")
     axis = axis_of(dim, x.layout.ndim)
     _long(index, "gather")
+    if not x.layout.ndim and index.layout.ndim == 1:  # a row of one
+        x = face(movement.reshape(x, (1,)), "gather")
+    elif not index.layout.size and index.layout.ndim != x.layout.ndim:  # PyTorch asks nothing of it
+        nothing = movement.narrow(movement.reshape(x, (x.layout.size,)), 0, 0, 0)
+        return outputs.finish(movement.reshape(nothing, index.layout.shape), out, "gather")
     if index.layout.dtype not in (engine.int64, engine.int32):  # empty: any dtype will do
         index = select.cast(index, engine.int64)
     result = label(indexing.take_along(x, index, axis), "GatherBackward0")
@@ -402,6 +407,14 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     if not x.layout.ndim:
         row, index, _ = _rowed(x, index, None)
         return movement.reshape(index_fill(row, 0, index, value), ())
+    if isinstance(value, CoreTensor) and value.node is not None:
+        # By a mask: a place that is named twice is filled once, and gives its gradient once.
+        axis = axis_of(dim, x.layout.ndim)
+        hit = indexing.zeros((x.layout.shape[axis],), engine.bool_)
+        hit = indexing.index_put(hit, (index,), constant(True, engine.bool_))
+        shape = [-1 if k == axis else 1 for k in range(x.layout.ndim)]
+        shape[axis] = x.layout.shape[axis]
+        return masked_fill(x, face(movement.reshape(hit, tuple(shape)), "index_fill"), value)
     return index_fill_(select.copy(x), dim, index, value)
 
 

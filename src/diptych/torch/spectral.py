@@ -122,12 +122,11 @@ def istft(
     norm = "ortho" if normalized else "backward"
     if one_side and return_complex:
         raise RuntimeError("Cannot have onesided output if window or input is complex")
-    if one_side:
-        pieces: Any = fft.irfft(spectra, (2,), (n_fft,), norm)
-    else:
-        pieces = fft.ifft(spectra, (2,), None, norm)
-        if not return_complex:
-            pieces = select.real(pieces)
+    if return_complex:
+        pieces: Any = fft.ifft(spectra, (2,), None, norm)
+    else:  # the half that says all of a real signal
+        half = movement.narrow(spectra, 2, 0, n_fft // 2 + 1)
+        pieces = fft.irfft(half, (2,), (n_fft,), norm)
     weights = _window(window, width, n_fft, face(pieces, "istft"), "istft")
     if weights.layout.dtype.is_complex and not pieces.layout.dtype.is_complex:
         raise RuntimeError("istft: a complex window needs return_complex=True")
@@ -159,7 +158,7 @@ def _overlapped(
     end = max(start, min(end, total))
     signal = movement.narrow(signal, 1, start, end - start)
     envelope = movement.narrow(envelope, 1, start, end - start)
-    least = float(abs(envelope.detach().values()).min()) if end > start else 1.0
+    least = float(abs(envelope.values()).min()) if end > start else 1.0
     if not least > 1e-11:
         raise RuntimeError(f"window overlap add min: {least}")
     result = arithmetic.div(signal, envelope, dtype)

@@ -102,12 +102,12 @@ def _quantile(name: str, ignore_nan: bool) -> Any:
                 f"{name}() interpolation must be one of linear, lower, higher, midpoint or "
                 f"nearest, but got {interpolation}"
             )
-        shares = q if isinstance(q, CoreTensor) else as_dtype(_numbers(q), x.layout.dtype)
+        shares: Any = q if isinstance(q, CoreTensor) else as_dtype(_numbers(q), x.layout.dtype)
         if shares.layout.dtype is not x.layout.dtype or shares.layout.ndim > 1:
             raise RuntimeError(
                 f"{name}() q tensor must be a scalar or 1D tensor of the input's dtype"
             )
-        values = shares.detach().values()  # type: ignore[attr-defined]
+        values = shares.detach().values()
         if values.size and not bool(((values >= 0) & (values <= 1)).all()):
             raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
         return outputs.finish(

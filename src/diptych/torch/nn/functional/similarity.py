@@ -9,17 +9,10 @@ import numpy as np
 from diptych.core.tensor import from_array
 from diptych.ops.indexing import index_select
 from diptych.ops.indexing import one_hot as engine_one_hot
+from diptych.torch import namespace
 from diptych.torch.tensor import Tensor, face
 
-
-def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
-    """The cosine of the angle between vectors along an axis, their lengths held at or above eps."""
-    x1, x2 = face(x1, "cosine_similarity", "x1", 1), face(x2, "cosine_similarity", "x2", 2)
-    if not (x1.is_floating_point() and x2.is_floating_point()):
-        raise RuntimeError("expected common dtype to be floating point, yet common dtype is Long")
-    first = x1.norm(2, dim, keepdim=True).clamp_min(eps)
-    second = x2.norm(2, dim, keepdim=True).clamp_min(eps)
-    return ((x1 / first) * (x2 / second)).sum(dim)
+cosine_similarity = namespace.cosine_similarity
 
 
 def pairwise_distance(
