@@ -71,6 +71,7 @@ class Link:
         """Let go of everything; tensors that were received stay."""
         self.tasks.close()
         self.results.close()
+        self.reader.close()
         self.file.close()
         self.started()
 

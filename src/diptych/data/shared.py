@@ -9,6 +9,7 @@ is free again once the worker's buffer is gone *and* the parent has returned it.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -177,7 +178,7 @@ class ReceivedBuffer(Buffer):
         self.place = place
 
     def __del__(self) -> None:
-        self.home.returned.append(self.place)
+        self.home.take_back(self.place)
 
 
 class Reader:
@@ -186,14 +187,49 @@ class Reader:
     def __init__(self, file: SharedFile) -> None:
         self.file = file
         self.segments: dict[int, np.ndarray[Any, Any]] = {}
+        self.held: set[Place] = set()
         self.returned: deque[Place] = deque()  # appended to by whatever thread drops a tensor
+        self.closed = False
 
     def buffer(self, place: Place, nbytes: int) -> ReceivedBuffer:
         """The first ``nbytes`` of the block as a buffer."""
         segment = self.segments.get(place.start)
         if segment is None:
             segment = self.segments[place.start] = self.file.map(place.start, place.size)
+        self.held.add(place)
         return ReceivedBuffer(self, place, segment[place.offset : place.offset + nbytes])
+
+    def take_back(self, place: Place) -> None:
+        """A block that no tensor is on any more: for the worker, or for the system."""
+        self.held.discard(place)
+        if self.closed:
+            self._give_up(place.start, place.offset, place.offset + place.nbytes)
+        else:
+            self.returned.append(place)
+
+    def close(self) -> None:
+        """The worker is gone: give the memory back that no tensor is on.
+
+        A file's pages live as long as anything of it is mapped, so a tensor that is kept would
+        keep all of them.
+        """
+        self.closed = True
+        kept = sorted((place.start, place.offset, place.nbytes) for place in list(self.held))
+        for start, segment in self.segments.items():
+            free = 0
+            for _, offset, nbytes in [block for block in kept if block[0] == start]:
+                self._give_up(start, free, offset)
+                free = offset + nbytes
+            self._give_up(start, free, segment.size)
+
+    def _give_up(self, start: int, first: int, end: int) -> None:
+        """Free the whole pages between two places of a segment."""
+        first, end = -(-first // PAGE) * PAGE, end // PAGE * PAGE
+        area = self.segments[start].base
+        area = area.obj if isinstance(area, memoryview) else area
+        if end > first and isinstance(area, mmap.mmap) and hasattr(mmap, "MADV_REMOVE"):
+            with contextlib.suppress(OSError, ValueError):
+                area.madvise(mmap.MADV_REMOVE, first, end - first)
 
     def take_returned(self) -> list[Place]:
         """The blocks that may be filled again, each told once."""

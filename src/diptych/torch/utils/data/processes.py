@@ -136,7 +136,6 @@ class _MultiProcessingDataLoaderIter:
         self._yielded = 0
         self._sent = self._received = 0  # the next task to send, to hand out
         self._tasks: dict[int, Task] = {}
-        self._outstanding = 0
         self._turns = itertools.cycle(range(len(self._workers)))
         for worker in self._workers:
             worker.active, worker.tasks = True, 0
@@ -172,7 +171,6 @@ class _MultiProcessingDataLoaderIter:
         worker.send(self._sent, index)
         worker.tasks += 1
         self._tasks[self._sent] = Task(number, index)
-        self._outstanding += 1
         self._sent += 1
 
     # ---- batches
@@ -206,7 +204,6 @@ class _MultiProcessingDataLoaderIter:
             arrived = self._tasks.get(batch)
             if arrived is None or batch < 0:
                 continue
-            self._outstanding -= 1
             if kind == messages.EXHAUSTED:
                 self._workers[number].active = False
                 if not self._persistent:
