@@ -24,6 +24,7 @@ from diptych.ops import padding as padding
 from diptych.ops import recurrence as recurrence
 from diptych.ops import recurrent_layers as recurrent_layers
 from diptych.ops import reduction as reduction
+from diptych.ops import reparameterization as reparameterization
 from diptych.ops import resampling as resampling
 from diptych.ops import sampling as sampling
 from diptych.ops import scan as scan
