@@ -142,9 +142,9 @@ def _batch_norm_vjp(ctx: Any, ct: Any, ct_mean: Any, ct_variance: Any) -> Any:
     if ctx.needs[0]:
         factor = scale if weight is None else mul(scale, weight)
         # dx = factor (ct - mean(ct) - normal mean(ct normal)), and what came for the statistics
-        bend = neg(div(mul(mul(factor, square(scale)), slope), count))
+        bend = mul(mul(mul(factor, square(scale)), slope), -1.0 / count)
         bend = add(bend, mul(ct_variance, 2.0 * _bessel(flat) / count))
-        level = div(sub(ct_mean, mul(factor, total)), count)
+        level = mul(sub(ct_mean, mul(factor, total)), 1.0 / count)
         pulled = add(mul(up, _along(factor, shape)), mul(centred, _along(bend, shape)))
         pulled = add(pulled, _along(level, shape))
         pulled = reshape(cast(pulled, place.dtype), place.shape)
@@ -244,18 +244,16 @@ def _group_norm(x: Tensor, *rest: Any) -> Any:
     _check_float(x, "group_norm")
     dtype = _wide(x.layout.dtype)
     shape = _in_groups(x, groups)
-    rows, width = shape[0] * groups, shape[2] * shape[3]
-    flat = reshape(cast(x, dtype), (rows, width))
-    mean = div(sum_(flat, (1,)), float(width))
-    centred = sub(flat, spread(mean, (rows, width), (1,)))
-    scale = rsqrt(add(div(sum_(square(centred), (1,)), float(width)), eps))
+    place, width = shape[:2], shape[2] * shape[3]
+    flat = reshape(cast(x, dtype), (*place, width))
+    mean = div(sum_(flat, (2,)), float(width))
+    centred = sub(flat, spread(mean, flat.layout.shape, (2,)))
+    scale = rsqrt(add(div(sum_(square(centred), (2,)), float(width)), eps))
     if not given:
-        y = mul(centred, spread(scale, (rows, width), (1,)))
+        y = mul(centred, spread(scale, flat.layout.shape, (2,)))
     else:
-        place = shape[:2]
         y = reshape(cast(x, dtype), shape)
-        y = sub(y, spread(reshape(mean, place), shape, (2, 3)))
-        y = mul(y, spread(reshape(scale, place), shape, (2, 3)))
+        y = mul(sub(y, spread(mean, shape, (2, 3))), spread(scale, shape, (2, 3)))
         for operand, combine in zip(_affine(affine, given, dtype), (mul, add), strict=True):
             if operand is not None:
                 y = combine(y, spread(reshape(operand, shape[1:3]), shape, (0, 3)))
@@ -270,7 +268,6 @@ def _group_norm_vjp(ctx: Any, ct: Any) -> Any:
     shape = _in_groups(ctx.x[0], groups)
     count = float(shape[2] * shape[3])
     flat, up = (reshape(cast(v, dtype), shape) for v in (ctx.x[0], ct))
-    mean, scale = (reshape(v, shape[:2]) for v in (mean, scale))
     weight, _ = _affine(ctx.x[1:], given, dtype)
     centred = sub(flat, spread(mean, shape, (2, 3)))
     totals, slopes = sum_(up, (3,)), sum_(mul(up, centred), (3,))  # (N, groups, channels)

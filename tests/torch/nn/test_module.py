@@ -147,11 +147,11 @@ def test_zero_grad_forgets_or_zeroes() -> None:
     assert module.weight.grad is None
 
 
-@pytest.mark.parametrize("name", ["DataParallel"])
-def test_layers_of_later_issues_name_themselves(name: str) -> None:
-    with pytest.raises(NotImplementedError, match=rf"torch\.nn\.{name} is not supported yet"):
-        getattr(nn, name)(1, 2, 3)
-    assert not isinstance(nn.Linear(1, 1), getattr(nn, name))
+def test_data_parallel_without_a_gpu_is_the_module() -> None:
+    module = nn.Linear(2, 3)
+    wrapped = nn.DataParallel(module)
+    assert list(wrapped.state_dict()) == ["module.weight", "module.bias"]
+    assert torch.equal(wrapped(torch.ones(1, 2)), module(torch.ones(1, 2)))
 
 
 def test_a_name_that_pytorch_lacks_too_is_an_attribute_error() -> None:

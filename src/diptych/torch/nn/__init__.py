@@ -6,6 +6,7 @@ from diptych.torch.nn import attention as attention
 from diptych.torch.nn import functional as functional
 from diptych.torch.nn import init as init
 from diptych.torch.nn import modules as modules
+from diptych.torch.nn import parallel as parallel
 from diptych.torch.nn import parameter as parameter
 from diptych.torch.nn import utils as utils
 from diptych.torch.nn.modules import CELU as CELU
@@ -171,10 +172,9 @@ from diptych.torch.nn.modules import UpsamplingNearest2d as UpsamplingNearest2d
 from diptych.torch.nn.modules import ZeroPad1d as ZeroPad1d
 from diptych.torch.nn.modules import ZeroPad2d as ZeroPad2d
 from diptych.torch.nn.modules import ZeroPad3d as ZeroPad3d
-from diptych.torch.nn.modules.absent import CLASSES as _CLASSES
+from diptych.torch.nn.parallel import DataParallel as DataParallel
 from diptych.torch.nn.parameter import Buffer as Buffer
 from diptych.torch.nn.parameter import Parameter as Parameter
 from diptych.torch.nn.parameter import UninitializedBuffer as UninitializedBuffer
 from diptych.torch.nn.parameter import UninitializedParameter as UninitializedParameter
-
-globals().update(_CLASSES)
+from diptych.torch.nn.parameter import factory_kwargs as factory_kwargs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from diptych.torch.nn.modules.absent import CLASSES as _CLASSES
 from diptych.torch.nn.modules.activation import CELU as CELU
 from diptych.torch.nn.modules.activation import ELU as ELU
 from diptych.torch.nn.modules.activation import GELU as GELU
@@ -174,5 +173,3 @@ from diptych.torch.nn.modules.transformer import TransformerEncoderLayer as Tran
 from diptych.torch.nn.modules.upsampling import Upsample as Upsample
 from diptych.torch.nn.modules.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from diptych.torch.nn.modules.upsampling import UpsamplingNearest2d as UpsamplingNearest2d
-
-globals().update(_CLASSES)
