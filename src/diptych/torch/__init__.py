@@ -92,6 +92,10 @@ ELSEWHERE = {
     "convolution": "nn.functional.convolution",
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
     **dict.fromkeys(
+        "adaptive_max_pool1d affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d "
+        "max_pool1d_with_indices".split(), "windowed",
+    ),
+    **dict.fromkeys(
         "gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell".split(),
         "nn.functional.recurrent",
     ),

@@ -8,7 +8,7 @@ from typing import Any
 # Functions of the namespace that torch.nn.functional has.
 FROM_FUNCTIONAL = frozenset(
     (
-        "adaptive_avg_pool1d adaptive_max_pool1d alpha_dropout avg_pool1d batch_norm bilinear "
+        "adaptive_avg_pool1d alpha_dropout avg_pool1d batch_norm bilinear "
         "binary_cross_entropy_with_logits celu celu_ channel_shuffle conv1d conv2d conv3d "
         "conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss "
         "ctc_loss dropout embedding embedding_bag feature_alpha_dropout group_norm hardshrink "
@@ -21,13 +21,13 @@ FROM_FUNCTIONAL = frozenset(
 # The rest of the namespace's functions, and Tensor's methods.
 FUNCTIONS = frozenset(
     (
-        "affine_grid_generator alpha_dropout_ bartlett_window binomial choose_qparams_optimized "
+        "alpha_dropout_ bartlett_window binomial choose_qparams_optimized "
         "clip_ compile cond dequantize dropout_ dsmm eig embedding_renorm_ empty_quantized "
         "feature_alpha_dropout_ feature_dropout feature_dropout_ frobenius_norm from_file "
         "fused_moving_avg_obs_fake_quant get_deterministic_debug_mode get_device "
-        "get_device_module grid_sampler grid_sampler_2d grid_sampler_3d hash_tensor hsmm hspmm "
+        "get_device_module hash_tensor hsmm hspmm "
         "int_repr is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed "
-        "is_vulkan_available kaiser_window lobpcg lstsq matrix_rank max_pool1d_with_indices "
+        "is_vulkan_available kaiser_window lobpcg lstsq matrix_rank "
         "native_batch_norm native_dropout native_group_norm native_layer_norm native_norm "
         "norm_except_dim nuclear_norm quantize_per_channel quantize_per_tensor "
         "quantize_per_tensor_dynamic resize_as_sparse_ saddmm segment_reduce "

@@ -32,6 +32,9 @@ OPERATIONS = [
     indexing.INDEX, indexing.INDEX_PUT,
 ]  # fmt: skip
 
+# Every target costs its compilations: the quick tests take one.
+LEVELS = [pytest.param(t, marks=[pytest.mark.slow] * (t != "avx512")) for t in TARGETS]
+
 
 @pytest.fixture
 def guarded() -> Iterator[Guarded]:
@@ -88,7 +91,7 @@ def calls() -> Iterator[tuple[Primitive, Sample]]:
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", LEVELS)
 def test_gather_and_scatter(
     guarded: Guarded, target: str, at_end: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,9 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="guard pages need mprotect"),
 ]
 
+# Every target costs its compilations: the quick tests take one.
+LEVELS = [pytest.param(t, marks=[pytest.mark.slow] * (t != "avx512")) for t in TARGETS]
+
 
 @pytest.fixture
 def guarded() -> Iterator[Guarded]:
@@ -92,7 +95,7 @@ def check(
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", LEVELS)
 def test_maxima_and_their_positions(guarded: Guarded, target: str, at_end: bool) -> None:
     for sample in MAXIMA:
         check(guarded, window.MAX_WINDOW, sample, target, at_end, "max_window")
@@ -100,7 +103,7 @@ def test_maxima_and_their_positions(guarded: Guarded, target: str, at_end: bool)
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", LEVELS)
 def test_banded_maps(guarded: Guarded, target: str, at_end: bool) -> None:
     for sample in BANDS:
         check(guarded, resampling.RESAMPLE, sample, target, at_end, "bands")

@@ -138,6 +138,12 @@ def _gather(
     return Stored(out)
 
 
+def scattered_rows(space: Space, itemsize: int) -> bool:
+    """Whether an index names whole rows whose elements lie apart: a copy brings them together."""
+    table, index = space.strides[:2]
+    return index[3] == 0 and table[3] > 1 and space.extents[3] * itemsize >= _ROW_BYTES
+
+
 def _take_along(lowering: Lowering, node: Node) -> Lazy | None:
     axis = node.params[0]
     x, index = (lowering.store(lazy).place for lazy in lowering.operands(node))
@@ -145,12 +151,13 @@ def _take_along(lowering: Lowering, node: Node) -> Lazy | None:
     for again in range(2):
         given = (x.strides, index.strides, row_major(shape))
         space = Space(shape[:axis], shape[axis], shape[axis + 1 :], given)
-        if space.fits:
+        if space.fits and (again or not scattered_rows(space, x.dtype.itemsize)):
             return _gather(lowering, node, x, index, space, axis, False)
         if not again:
             read = (*shape[:axis], x.shape[axis], *shape[axis + 1 :])  # no more than that
             x = contiguous(lowering, Stored(Place(x.storage, x.offset, x.dtype, read, x.strides)))
-            index = contiguous(lowering, Stored(index))
+            if not space.fits:
+                index = contiguous(lowering, Stored(index))
     return None
 
 
