@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 31  # extents must stay below this: positions are compared in 32 bits
 _TASK_CYCLES = 40_000  # work is grouped up to this size
-_GROUPS = 8  # at least so many tasks share a gradient's work, where it can be cut so far
+_TASKS = 8  # at least so many, where the work can be cut so far
+_GROUPS = 4  # of query blocks, for one head: each costs memory for its own dK and dV
 
 
 class Slot(IntEnum):
@@ -230,7 +231,7 @@ def _grouped(d: list[int], work: float, items: int) -> None:
     d[Slot.PARALLEL] = int(parallel)
     group = items
     if parallel:
-        group = max(1, min(int(_TASK_CYCLES / (work / items)), up(items, _GROUPS)))
+        group = max(1, min(int(_TASK_CYCLES / (work / items)), up(items, _TASKS)))
     d[Slot.GROUP] = group
 
 
