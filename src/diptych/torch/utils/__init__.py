@@ -9,6 +9,6 @@ from diptych.torch.utils import hooks as hooks
 
 
 def __getattr__(name: str) -> Any:
-    if name == "data":  # loaded when it is first asked for: it brings threads and random numbers
-        return importlib.import_module("diptych.torch.utils.data")
+    if name in ("data", "tensorboard"):  # loaded when first asked for: both bring much with them
+        return importlib.import_module(f"diptych.torch.utils.{name}")
     raise AttributeError(f"module 'torch.utils' has no attribute '{name}'")
