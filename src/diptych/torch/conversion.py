@@ -21,6 +21,7 @@ from diptych.torch.creation import as_tensor, fitting
 from diptych.torch.device import check_device, device
 from diptych.torch.dtypes import core_of
 from diptych.torch.gradient_nodes import label
+from diptych.torch.memory_formats import arranged
 from diptych.torch.operators import check_in_place_shape
 from diptych.torch.promotion import PARAMS
 from diptych.torch.tensor import Tensor
@@ -184,11 +185,10 @@ def to(self: Any, *args: Any, **kwargs: Any) -> Any:
         core = self.layout.dtype
     else:
         core = core_of(dtype, "to")
-    if memory_format is not None and memory_format._name.startswith("channels_last"):
-        raise NotImplementedError("torch.channels_last memory is not implemented in diptych")
     if len(rest) > 1 and rest[1]:
         copy = True
-    return convert(self, core, copy)
+    made = convert(self, core, copy)
+    return made if memory_format is None else arranged(made, memory_format)
 
 
 def type_(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:

@@ -13,6 +13,7 @@ from diptych.ops.sections import sections
 from diptych.torch import dtypes
 from diptych.torch.dtypes import core_of
 from diptych.torch.gradient_nodes import label
+from diptych.torch.memory_formats import arranged
 from diptych.torch.size import shape_of_arguments
 from diptych.torch.tensor import axis_of, face
 
@@ -565,12 +566,17 @@ def _axis_split(name: str, axis: int, least: int) -> Any:
 
 def contiguous(self: Any, memory_format: Any = None) -> Any:
     """The tensor itself when its elements lie in row-major order, else a copy that does."""
+    if memory_format is not None:
+        return arranged(self, memory_format)
     return self if self.layout.contiguous else select.copy(self)
 
 
 def clone(input: Any, *, memory_format: Any = None) -> Any:
     """A copy in memory of its own, on the tape."""
-    return label(select.copy(face(input, "clone")), "CloneBackward0")
+    made = select.copy(face(input, "clone"))
+    if memory_format is not None:
+        made = arranged(made, memory_format)
+    return label(made, "CloneBackward0")
 
 
 def detach(input: Any) -> Any:

@@ -11,7 +11,7 @@ from diptych.core.buffer import Buffer
 from diptych.core.tape import Leaf
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import alias, cast_class, wrap
-from diptych.torch import dtypes
+from diptych.torch import dtypes, memory_formats
 from diptych.torch.device import CPU, device
 from diptych.torch.dtypes import BY_INDEX
 from diptych.torch.gradient_nodes import grad_fn_of
@@ -116,17 +116,8 @@ class Tensor(CoreTensor):
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether elements lie in row-major order without gaps."""
-        if memory_format is not None and memory_format._name == "channels_last":
-            place = self.layout
-            if place.ndim != 4:
-                return False
-            moved = [(place.shape[k], place.strides[k]) for k in (0, 2, 3, 1)]
-            step = 1
-            for extent, stride in reversed(moved):
-                if extent != 1 and stride != step:
-                    return False
-                step *= extent
-            return True
+        if memory_format is not None:
+            return memory_formats.is_arranged(self.layout, memory_format._name)
         return self.layout.contiguous
 
     def is_floating_point(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from diptych.compiler.convolution import by_planes
@@ -31,13 +32,40 @@ def lower(lowering: Lowering, node: Node) -> tuple[Lazy, ...] | None:
         return None
     if len(operands) == 3 and operands[2].strides != (1,):
         operands[2] = lowering.copied(Stored(operands[2])).place
-    result = lowering.fresh(dtype, shape)
+    result = _result(lowering, node, operands)
     try:
         unit, desc = choose(node, operands, result, lowering.target)
     except TooLarge:
         return None
     lowering.result.steps.append(KernelStep(unit, desc, (*operands, result)))
     return (Stored(result),)
+
+
+def _result(lowering: Lowering, node: Node, operands: list[Place]) -> Place:
+    """Room for the result: channels last where an operand is and the result is an image."""
+    place = lowering.fresh(lowering.dtype(node), lowering.shape(node))
+    last = node.op.name != "convolution_weight" and any(map(_channels_last, operands[:2]))
+    if not last:
+        return place
+    strides = list(place.strides)
+    step = 1
+    for axis in (1, *range(len(strides) - 1, 1, -1), 0):
+        strides[axis] = step
+        step *= place.shape[axis]
+    return replace(place, strides=tuple(strides))
+
+
+def _channels_last(place: Place) -> bool:
+    """Whether an image's or weight's channels lie together, and rows do not."""
+    if len(place.shape) < 4 or place.layout.contiguous:
+        return False
+    step = 1
+    for axis in (1, *range(len(place.shape) - 1, 1, -1), 0):
+        if place.shape[axis] != 1:
+            if place.strides[axis] != step:
+                return False
+            step *= place.shape[axis]
+    return True
 
 
 def choose(

@@ -77,7 +77,9 @@ def _continued(input: Any, widths: list[int], mode: str, value: float | None) ->
             )
         if mode == "circular" and max(pair) > extent:
             raise RuntimeError("Padding value causes wrapping around more than once.")
-        if extent + before + after < (0 if mode == "circular" else 1):
+        if mode == "circular" and extent + before + after < 0:
+            raise RuntimeError("Negative padding value is resulting in an empty dimension")
+        if mode != "circular" and extent + before + after < 1:
             raise RuntimeError(
                 f"input ({'WHD'[index]}: {extent}) is too small. Calculated output "
                 f"{'WHD'[index]}: {extent + before + after}"

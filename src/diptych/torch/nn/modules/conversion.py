@@ -9,6 +9,7 @@ from diptych.core import tape
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.torch.device import device as Device
 from diptych.torch.dtypes import dtype as DType
+from diptych.torch.memory_formats import in_format
 from diptych.torch.nn.parameter import is_lazy
 from diptych.torch.tensor import Tensor
 
@@ -43,7 +44,7 @@ def converter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Any], 
     if unknown:
         raise TypeError(f"to() received an invalid argument: {sorted(unknown)[0]!r}")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
-    like = kwargs.get("tensor")
+    like, memory_format = kwargs.get("tensor"), kwargs.get("memory_format")
     for value in args:
         if isinstance(value, DType):
             dtype = value
@@ -66,6 +67,7 @@ def converter(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Any], 
 
     def convert(tensor: Any) -> Any:
         wanted = dtype if tensor.is_floating_point() or tensor.is_complex() else None
-        return tensor.to(device=device, dtype=wanted)
+        made = tensor.to(device=device, dtype=wanted)
+        return made if memory_format is None else in_format(made, memory_format)
 
     return convert
