@@ -19,7 +19,7 @@ help:
 	@echo "make docs    build the documentation site in site/"
 
 venv:
-	@tools/venv.sh $(VENV) demo scipy vision tensorboard dev
+	@tools/venv.sh $(VENV) demo scipy vision tensorboard safetensors dev
 
 demo: venv
 	@mkdir -p out
