@@ -91,6 +91,7 @@ ELSEWHERE = {
     "OutOfMemoryError": "cuda", "AcceleratorError": "cuda",
     "convolution": "nn.functional.convolution",
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
+    **dict.fromkeys(_absent.FROM_LAYERS, "layers"),
     **dict.fromkeys(
         "adaptive_max_pool1d affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d "
         "max_pool1d_with_indices".split(), "windowed",

@@ -18,6 +18,14 @@ FROM_FUNCTIONAL = frozenset(
         "triplet_margin_loss"
     ).split()
 )
+# Those of them whose arguments come in another order, or are numbers where nn.functional has names.
+FROM_LAYERS = frozenset(
+    (
+        "batch_norm instance_norm group_norm layer_norm embedding ctc_loss cosine_embedding_loss "
+        "hinge_embedding_loss kl_div margin_ranking_loss poisson_nll_loss triplet_margin_loss "
+        "binary_cross_entropy_with_logits norm_except_dim _weight_norm embedding_bag"
+    ).split()
+)
 # The rest of the namespace's functions, and Tensor's methods.
 FUNCTIONS = frozenset(
     (
@@ -29,7 +37,7 @@ FUNCTIONS = frozenset(
         "int_repr is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed "
         "is_vulkan_available kaiser_window lobpcg lstsq matrix_rank "
         "native_batch_norm native_dropout native_group_norm native_layer_norm native_norm "
-        "norm_except_dim nuclear_norm quantize_per_channel quantize_per_tensor "
+        "nuclear_norm quantize_per_channel quantize_per_tensor "
         "quantize_per_tensor_dynamic resize_as_sparse_ saddmm segment_reduce "
         "set_anomaly_enabled set_deterministic_debug_mode slice_inverse smm solve "
         "sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor "

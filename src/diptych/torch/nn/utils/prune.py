@@ -10,8 +10,8 @@ from typing import Any
 from diptych.core import tape
 from diptych.torch.creation import ones_like, zeros_like
 from diptych.torch.joining import cat
-from diptych.torch.random import rand, rand_like
 from diptych.torch.ordering import topk
+from diptych.torch.random import rand, rand_like
 
 
 class BasePruningMethod(ABC):
