@@ -14,7 +14,7 @@ import torch
 from tests.parity.torch_cases import AREAS, environment
 from tests.parity.torch_known import KNOWN
 
-STEP = {"promotion": 9, "unary": 5, "binary": 11, "printing": 2, "gradients": 1}
+STEP = {"promotion": 9, "unary": 5, "binary": 11, "printing": 2, "gradients": 1, "breadth": 2}
 FILE = Path(__file__).resolve().parents[1] / "tests" / "torch" / "golden.json"
 
 

@@ -12,6 +12,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from tests.parity.torch_breadth import breadth
+
 DTYPES = (
     "bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32",
     "float64", "complex64", "complex128",
@@ -588,4 +590,5 @@ def printing(count: int = 150) -> Iterator[str]:
 AREAS = {
     "promotion": promotion, "unary": unary, "binary": binary, "reductions": reductions, "movement": movement, "indexing": indexing,
     "creation": creation, "conversion": conversion, "gradients": gradients, "products": products, "printing": printing,
+    "breadth": breadth,
 }  # fmt: skip

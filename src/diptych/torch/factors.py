@@ -13,6 +13,7 @@ from diptych.ops import factors as operations
 from diptych.ops import linalg as algebra
 from diptych.torch import outputs, random
 from diptych.torch.dtypes import of
+from diptych.torch.joining import stack
 from diptych.torch.matrices import LinAlgError, matrices
 from diptych.torch.movement import matrix_transpose
 from diptych.torch.return_types import make
@@ -134,12 +135,13 @@ def _trying(name: str, function: Any, x: Any, check_errors: bool) -> tuple[Any, 
     """A function of matrices and its info: 0, or 1 for each matrix where LAPACK gave up."""
     try:
         return function(x), _no_info(x)
-    except np.linalg.LinAlgError as error:
+    except LinAlgError:
         if check_errors:
-            raise LinAlgError(f"{name}: {error}") from error
-        info = _no_info(x)
-        info.array()[...] = 1
-        return x.new_full(x.layout.shape, float("nan")), info
+            raise
+    if x.layout.ndim == 2:
+        return x.new_full(x.layout.shape, float("nan")), _no_info(x) + 1
+    parts = [_trying(name, function, part, False) for part in x.unbind()]
+    return stack([part[0] for part in parts]), stack([part[1] for part in parts])
 
 
 def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:

@@ -122,6 +122,11 @@ def mean(
     x = _given(input, "mean", dtype)
     if mask is None:
         return reductions.mean(x, _over(x, dim), bool(keepdim))
+    if not x.layout.dtype.is_inexact:
+        raise ValueError(
+            "mean(): Could not infer output dtype. Input dtype must be either a floating point or "
+            f"complex dtype. Got: {x.dtype}"
+        )
     total = sum(x, dim, keepdim=keepdim, mask=mask)
     return total / _count(x, dim, bool(keepdim), mask)
 

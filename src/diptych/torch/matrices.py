@@ -7,14 +7,9 @@ from typing import Any
 import numpy as np
 
 from diptych.core import dtypes as engine
+from diptych.errors import LinAlgError as LinAlgError
 from diptych.torch.dtypes import scalar_name as word
 from diptych.torch.tensor import Tensor, face
-
-
-class LinAlgError(RuntimeError):
-    """A matrix that has no inverse, no factor or no solution."""
-
-    __module__ = "torch._C"
 
 
 def matrices(x: Any, name: str, square: bool = False) -> Tensor:
@@ -40,7 +35,7 @@ def guarded(function: Any, message: str, *operands: Any) -> Any:
     """Call LAPACK through an operation; its complaint in PyTorch's class and words."""
     try:
         return function(*operands)
-    except np.linalg.LinAlgError as error:
+    except (np.linalg.LinAlgError, LinAlgError) as error:
         raise LinAlgError(f"{message} ({error})") from error
 
 

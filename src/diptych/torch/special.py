@@ -10,6 +10,7 @@ from diptych.core import call
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.ops import arithmetic, bessel, comparison, orthogonal, select, transcendental
 from diptych.torch import binary, elementwise, namespace, outputs, promotion, reductions
+from diptych.torch.dtypes import scalar_name
 from diptych.torch.elementwise import FUNCTIONS as _UNARY
 from diptych.torch.elementwise import public
 from diptych.torch.operators import FRACTIONS, number
@@ -99,9 +100,23 @@ def _two(name: str, op: Any) -> Callable[..., Any]:
     return public(function, name)
 
 
+def _tensors_only(name: str, kernel: str, op: Any) -> Callable[..., Any]:
+    """A function of two tensors of floats."""
+    two = _two(name, op)
+
+    def function(input: Any, other: Any, *, out: Any = None) -> Any:
+        a, b = face(input, f"special_{name}"), face(other, f"special_{name}", "other", 2)
+        dtype = promotion.of_layouts(a.layout, b.layout)
+        if not dtype.is_float:
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(dtype)}'")
+        return two(a, b, out=out)
+
+    return public(function, name)
+
+
 zeta = _two("zeta", transcendental.ZETA)
-gammainc = _two("gammainc", transcendental.IGAMMA)
-gammaincc = _two("gammaincc", transcendental.IGAMMAC)
+gammainc = _tensors_only("gammainc", "igamma_cpu", transcendental.IGAMMA)
+gammaincc = _tensors_only("gammaincc", "igammac_cpu", transcendental.IGAMMAC)
 POLYNOMIALS = {name: _two(name, op) for name, op in orthogonal.POLYNOMIALS.items()}
 globals().update(POLYNOMIALS)
 
