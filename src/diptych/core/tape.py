@@ -165,8 +165,9 @@ class CallNode(Node):
         return open_rule(self.op, context, cotangents)
 
     def release(self) -> None:
-        self.saved = None
-        self.results = ()
+        if self.versions:  # a node that saved no value can be passed through again
+            self.saved = None
+            self.results = ()
 
 
 class Gate(Node):

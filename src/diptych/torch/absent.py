@@ -29,14 +29,14 @@ FROM_LAYERS = frozenset(
 # The rest of the namespace's functions, and Tensor's methods.
 FUNCTIONS = frozenset(
     (
-        "alpha_dropout_ bartlett_window binomial choose_qparams_optimized "
+        "alpha_dropout_ bartlett_window choose_qparams_optimized "
         "clip_ compile cond dequantize dropout_ dsmm eig embedding_renorm_ empty_quantized "
         "feature_alpha_dropout_ feature_dropout feature_dropout_ frobenius_norm from_file "
         "fused_moving_avg_obs_fake_quant get_deterministic_debug_mode get_device "
         "get_device_module hash_tensor hsmm hspmm "
         "int_repr is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed "
         "is_vulkan_available kaiser_window lobpcg lstsq matrix_rank "
-        "native_batch_norm native_dropout native_group_norm native_layer_norm native_norm "
+        "native_dropout native_norm "
         "nuclear_norm quantize_per_channel quantize_per_tensor "
         "quantize_per_tensor_dynamic resize_as_sparse_ saddmm segment_reduce "
         "set_anomaly_enabled set_deterministic_debug_mode slice_inverse smm solve "

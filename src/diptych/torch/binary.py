@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -374,9 +375,13 @@ def xlogy(input: Any, other: Any, *, out: Any = None) -> Any:
     dtype = promotion.fractional(promotion.of_operands(input, other))
     real_only("xlogy")(dtype, None)
     a, b = tensor_of(input, dtype), tensor_of(other, dtype)
-    product = arithmetic.mul(a, transcendental.log(b, dtype), dtype)
-    zero = comparison.logical_and(comparison.eq(a, 0.0, dtype), comparison.eq(b, b, dtype))
-    return outputs.finish(select.where(zero, 0.0, product), out, "xlogy")
+    # Where zero meets an infinite logarithm, that of one stands in, for the gradient too.
+    infinite = comparison.logical_or(
+        comparison.le(b, 0.0, dtype), comparison.eq(b, math.inf, dtype)
+    )
+    zero = comparison.logical_and(comparison.eq(a, 0.0, dtype), infinite)
+    safe = select.where(zero, 1.0, b, dtype)
+    return outputs.finish(arithmetic.mul(a, transcendental.log(safe, dtype), dtype), out, "xlogy")
 
 
 def tensor_of(x: Any, dtype: DType) -> Any:

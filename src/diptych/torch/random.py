@@ -11,6 +11,7 @@ import numpy as np
 from diptych.core import dtypes as engine
 from diptych.core import inplace, tape
 from diptych.core.dtypes import DType
+from diptych.core.random import rejection
 from diptych.core.random import torch_stream as stream
 from diptych.core.random.mt19937 import Generator as CoreGenerator
 from diptych.core.tensor import Tensor as CoreTensor
@@ -333,9 +334,47 @@ def multinomial(
     return outputs.finish(made, out, "multinomial")
 
 
+def _rejected(name: str, draw: Any, operands: tuple[Any, ...], generator: Any) -> Any:
+    """What a sampler that rejects gives for the elements of tensors of one floating dtype."""
+    held = [x.detach().contiguous() for x in operands]  # type: ignore[attr-defined]
+    core = held[0].layout.dtype
+    if not core.is_float:
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{scalar_name(core)}'")
+    array = draw(generator_of(generator), *[x.array() for x in held], core)
+    return copy_array(np.asarray(array), Tensor, core)
+
+
 def poisson(input: Any, generator: Any = None) -> Any:
-    """Not there yet: PyTorch's Poisson sampler is not reproduced."""
-    raise NotImplementedError("torch.poisson is not implemented in diptych")
+    """Counts of what comes as often, on average, as each element says."""
+    x = face(input, "poisson")
+    if x.layout.dtype.is_float and x.layout.size and float(x.detach().values().min()) < 0:
+        raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    return _rejected("poisson", rejection.poisson, (x,), generator)
+
+
+def binomial(count: Any, prob: Any, generator: Any = None) -> Any:
+    """Successes in numbers of trials."""
+    a, b = face(count, "binomial", "count"), face(prob, "binomial", "prob", 2)
+    if a.layout.dtype is not b.layout.dtype:
+        raise RuntimeError(
+            f"Found dtype {scalar_name(b.layout.dtype)} but expected {scalar_name(a.layout.dtype)}"
+        )
+    if a.layout.shape != b.layout.shape:
+        shape = np.broadcast_shapes(a.layout.shape, b.layout.shape)
+        a, b = a.expand(shape), b.expand(shape)  # type: ignore[attr-defined]
+    return _rejected("binomial", rejection.binomial, (a, b), generator)
+
+
+def _standard_gamma(input: Any, generator: Any = None) -> Any:
+    """Gamma numbers of rate 1, off the tape (torch.distributions records theirs)."""
+    x = face(input, "_standard_gamma")
+    return _rejected("gamma", rejection.standard_gamma, (x,), generator)
+
+
+def _sample_dirichlet(input: Any, generator: Any = None) -> Any:
+    """Shares of one, off the tape (torch.distributions records theirs)."""
+    x = face(input, "_sample_dirichlet")
+    return _rejected("dirichlet", rejection.dirichlet, (x,), generator)
 
 
 # ---- in place: x.uniform_(), x.normal_(), ...
@@ -441,7 +480,8 @@ FUNCTIONS = {
     function.__name__: function
     for function in (
         rand, randn, rand_like, randn_like, randint, randint_like, randperm, normal, bernoulli,
-        multinomial, poisson, manual_seed, seed, initial_seed, get_rng_state, set_rng_state,
+        multinomial, poisson, binomial, _standard_gamma,
+        _sample_dirichlet, manual_seed, seed, initial_seed, get_rng_state, set_rng_state,
     )
 }  # fmt: skip
 FUNCTIONS.update(Generator=Generator, default_generator=default_generator)

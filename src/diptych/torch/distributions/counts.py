@@ -8,7 +8,6 @@ from typing import Any
 import diptych.torch as torch
 from diptych.torch.distributions import constraints
 from diptych.torch.distributions.distribution import Distribution, ExponentialFamily
-from diptych.torch.distributions.drawing import binomial, poisson
 from diptych.torch.distributions.positive import Gamma
 from diptych.torch.distributions.utils import (
     broadcast_all,
@@ -275,7 +274,7 @@ class Binomial(_Odds):
     def sample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
         with torch.no_grad():
-            return binomial(self.total_count.expand(shape), self.probs.expand(shape))
+            return torch.binomial(self.total_count.expand(shape), self.probs.expand(shape))
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:
@@ -399,7 +398,7 @@ class NegativeBinomial(_Odds):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         with torch.no_grad():
-            return poisson(self._gamma.sample(sample_shape))
+            return torch.poisson(self._gamma.sample(sample_shape))
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:
@@ -443,7 +442,7 @@ class Poisson(ExponentialFamily):
 
     def sample(self, sample_shape: Any = ()) -> Any:
         with torch.no_grad():
-            return poisson(self.rate.expand(self._extended_shape(sample_shape)))
+            return torch.poisson(self.rate.expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:

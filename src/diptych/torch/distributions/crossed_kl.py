@@ -84,8 +84,15 @@ def _any_normal(p: Any, q: Any) -> Any:
     return -p.entropy() + _from_normal(p.mean, p.variance + p.mean.pow(2), q)
 
 
-@register_kl(Beta, Uniform)
 @register_kl(ContinuousBernoulli, Uniform)
+def _continuous_bernoulli_uniform(p: Any, q: Any) -> Any:
+    found = -p.entropy() + (q.high - q.low).log()
+    # PyTorch counts bounds that touch as outside too.
+    outside = (q.high <= p.support.upper_bound) | (q.low >= p.support.lower_bound)
+    return torch.where(outside, infinite_like(found), found)
+
+
+@register_kl(Beta, Uniform)
 def _unit_uniform(p: Any, q: Any) -> Any:
     found = -p.entropy() + (q.high - q.low).log()
     support = p.support
@@ -208,7 +215,9 @@ def _outside(p: Any, q: Any, found: Any) -> Any:
 @register_kl(Uniform, ContinuousBernoulli)
 def _uniform_continuous_bernoulli(p: Any, q: Any) -> Any:
     found = -p.entropy() - p.mean * q.logits - torch.log1p(-q.probs) - q._cont_bern_log_norm()
-    return _outside(p, q, found)
+    # PyTorch counts bounds that touch as outside too.
+    outside = (p.high >= q.support.upper_bound) | (p.low <= q.support.lower_bound)
+    return torch.where(outside, infinite_like(found), found)
 
 
 @register_kl(Uniform, Exponential)

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import diptych.torch as torch
-from diptych.core.random import rejection
-from diptych.core.tensor import copy_array
 from diptych.ops.reparameterization import dirichlet_slope, gamma_slope
 from diptych.torch.autograd.function import Function
-from diptych.torch.random import generator_of
-
-
-def _drawn(draw: Any, x: Any, *others: Any) -> Any:
-    """What a stream's sampler gives for the elements of tensors."""
-    arrays = [t.detach().contiguous().array() for t in (x, *others)]
-    array = draw(generator_of(None), *arrays, x.layout.dtype)
-    return copy_array(np.asarray(array), torch.Tensor, x.layout.dtype)
 
 
 class _StandardGamma(Function):
     @staticmethod
     def forward(ctx: Any, concentration: Any) -> Any:
-        sample = _drawn(rejection.standard_gamma, concentration)
+        sample = torch._standard_gamma(concentration)
         ctx.save_for_backward(concentration, sample)
         return sample
 
@@ -37,7 +25,7 @@ class _StandardGamma(Function):
 class _Dirichlet(Function):
     @staticmethod
     def forward(ctx: Any, concentration: Any) -> Any:
-        sample = _drawn(rejection.dirichlet, concentration)
+        sample = torch._sample_dirichlet(concentration)
         ctx.save_for_backward(concentration, sample)
         return sample
 
@@ -63,13 +51,3 @@ def standard_dirichlet(concentration: Any) -> Any:
 def standard_normal(shape: Any, dtype: Any) -> Any:
     """Standard normal samples."""
     return torch.empty(shape, dtype=dtype).normal_()
-
-
-def poisson(rate: Any) -> Any:
-    """Poisson samples."""
-    return _drawn(rejection.poisson, rate)
-
-
-def binomial(count: Any, probs: Any) -> Any:
-    """Binomial samples."""
-    return _drawn(rejection.binomial, count, probs)

@@ -377,16 +377,26 @@ class Wishart(_Covariance, ExponentialFamily):
             max_try_correction = 3 if torch.is_grad_enabled() else 10
         sample_shape = torch.Size(sample_shape)
         sample = self._bartlett(sample_shape)
-        singular = ~self.support.check(sample)
+        # PyTorch draws anew what its first look finds positive definite (the test is the wrong way
+        # round there), and from then on what is not; to have its numbers we must do the same.
+        again = self._over_batch(self.support.check(sample))
         for _ in range(max_try_correction):
-            if not singular.any():
-                return sample
-            again = self._bartlett(sample_shape)
-            sample = torch.where(singular.unsqueeze(-1).unsqueeze(-1), again, sample)
-            singular = ~self.support.check(sample)
-        if singular.any():
-            warnings.warn("Singular sample detected.", stacklevel=2)
+            if not again.any():
+                break
+            drawn = self._bartlett(again[again].shape)
+            sample = sample.clone()
+            sample[again] = drawn
+            still = torch.zeros_like(again)
+            still[again] = self._over_batch(~self.support.check(drawn))
+            again = still
         return sample
+
+    def _over_batch(self, found: Any) -> Any:
+        """Whether it was found for any element of the batch."""
+        count = len(self._batch_shape)
+        if not count:
+            return found
+        return found.reshape((*found.shape[: found.dim() - count], -1)).any(-1)
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:
