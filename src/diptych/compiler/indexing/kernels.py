@@ -38,8 +38,9 @@ class Indexed:
     """What a kernel's code depends on.
 
     ``element`` is the LLVM type in memory; ``mode`` is "gather", "set" or "add"; ``rows`` says that
-    the elements along I share an index and lie together, ``wrap`` that negative indices count from
-    the end.
+    the elements along I share an index and lie together, ``wrap`` that negative indices
+    count from the end. ``inner`` is "many", "one" where there is nothing along I, or "unit" where
+    moreover all operands have unit strides along J.
     """
 
     mode: str
@@ -47,10 +48,14 @@ class Indexed:
     size: int
     index: str
     rows: bool
+    inner: str
     wrap: bool
 
     def key(self) -> str:
-        return f"{self.mode} {self.element} {self.index} rows={self.rows} wrap={self.wrap}"
+        return (
+            f"{self.mode} {self.element} {self.index} rows={self.rows} inner={self.inner} "
+            f"wrap={self.wrap}"
+        )
 
 
 class IndexedWriter:
@@ -188,22 +193,34 @@ class IndexedWriter:
     # ---- elements
 
     def _elements(self, places: tuple[Value, Value, Value], stride: Value) -> None:
-        f, kind = self.f, self.kind
+        f = self.f
         table, index, row = places
+        if self.kind.inner != "many":
+            self._element(table, index, row, stride)
+            return
         along, across, beside = self.inner_strides
         with f.loop(0, self.inner) as loop:
-            number, good = self._guarded(f.offset(index, f.mul(loop.index, across), kind.index))
-            here = f.offset(row, f.mul(loop.index, beside), kind.element)
-            with f.when(good):
-                at = f.add(f.mul(number, stride), f.mul(loop.index, along))
-                there = f.offset(table, at, kind.element)
-                if kind.mode == "gather":
-                    f.store(f.load(kind.element, there), here)
-                else:
-                    value = f.load(kind.element, here)
-                    if kind.mode == "add":
-                        value = f.add(f.load(kind.element, there), value)
-                    f.store(value, there)
+            i = loop.index
+            self._element(
+                f.offset(table, f.mul(i, along), self.kind.element),
+                f.offset(index, f.mul(i, across), self.kind.index),
+                f.offset(row, f.mul(i, beside), self.kind.element),
+                stride,
+            )
+
+    def _element(self, table: Value, index: Value, here: Value, stride: Value) -> None:
+        f, kind = self.f, self.kind
+        number, good = self._guarded(index)
+        with f.when(good):
+            at = number if kind.inner == "unit" else f.mul(number, stride)
+            there = f.offset(table, at, kind.element)
+            if kind.mode == "gather":
+                f.store(f.load(kind.element, there), here)
+            else:
+                value = f.load(kind.element, here)
+                if kind.mode == "add":
+                    value = f.add(f.load(kind.element, there), value)
+                f.store(value, there)
 
 
 def text(kind: Indexed, target: Target, name: str) -> str:

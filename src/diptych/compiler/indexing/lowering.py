@@ -111,6 +111,13 @@ def _emit(
     lowering.result.steps.append(HostStep(node, (status,), ()))
 
 
+def inner_of(space: Space) -> str:
+    """What a kernel finds along I, and whether it can count along J."""
+    if space.extents[3] > 1:
+        return "many"
+    return "unit" if all(steps[2] == 1 for steps in space.strides) else "one"
+
+
 def _tasks(pieces: int, work: int) -> int:
     """How many of ``pieces`` of ``work`` elements each go into one task."""
     return max(1, min(pieces, _TASK_ELEMENTS // max(work, 1)))
@@ -126,7 +133,15 @@ def _gather(
     a, b, j, i = space.extents
     size = table.dtype.itemsize
     rows = space.strides[1][3] == 0 and space.strides[0][3] == 1 and i * size >= _ROW_BYTES
-    kind = Indexed("gather", memory_type(table.dtype), size, memory_type(index.dtype), rows, wrap)
+    kind = Indexed(
+        "gather",
+        memory_type(table.dtype),
+        size,
+        memory_type(index.dtype),
+        rows,
+        inner_of(space),
+        wrap,
+    )
     chunk = _tasks(j, i)
     chunks = -(-j // chunk)
     group = _tasks(a * b, i * j) if chunks == 1 else 1
@@ -201,7 +216,9 @@ def _scattered(
     size, extent = out.dtype.itemsize, out.shape[axis]
     table, shared, beside = (steps[3] for steps in space.strides)
     rows = shared == 0 and table == 1 and beside == 1 and i * size >= _ROW_BYTES
-    kind = Indexed(mode, memory_type(out.dtype), size, memory_type(index.dtype), rows, wrap)
+    kind = Indexed(
+        mode, memory_type(out.dtype), size, memory_type(index.dtype), rows, inner_of(space), wrap
+    )
     # Every range of the axis means another walk over the indices: few, and only of long rows.
     ranges = max(1, min(_RANGES, extent, i // 4, i * j // _TASK_ELEMENTS)) if rows else 1
     if a * b >= _RANGES:
