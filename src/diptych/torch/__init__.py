@@ -90,6 +90,9 @@ ELSEWHERE = {
     "set_autocast_enabled": "amp.policies", "set_autocast_cpu_enabled": "amp.policies",
     "OutOfMemoryError": "cuda", "AcceleratorError": "cuda",
     "convolution": "nn.functional.convolution",
+    **dict.fromkeys(
+        "native_batch_norm native_group_norm native_layer_norm".split(), "nn.functional.native"
+    ),
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
     **dict.fromkeys(_absent.FROM_LAYERS, "layers"),
     **dict.fromkeys(
