@@ -92,8 +92,9 @@ class Operation:
 
     ``params`` names the static parameters in order; ``saves`` says what the gradient rule reads:
     operand positions as digits, ``+`` after one for all later too, ``o`` for the outputs, ``r``
-    for those after the first, ``*`` for all operands; as a tuple, what it
-    reads for each operand's gradient (the last ones may be left out of a call). ``plans`` belongs to the evaluator.
+    for those after the first (``rr`` after the second, and so on), ``*`` for all operands; as a
+    tuple, what it reads for each operand's gradient (the last ones may be left out of a call).
+    ``plans`` belongs to the evaluator.
     """
 
     __slots__ = (
@@ -154,7 +155,7 @@ class Operation:
                 first = int(letters[letters.index("+") - 1])
             named = [int(c) for c in letters if c.isdigit()]
             kept = frozenset([*range(first, len(needs)), *named])
-            outputs = 0 if "o" in letters else 1 if "r" in letters else NO_OUTPUTS
+            outputs = 0 if "o" in letters else letters.count("r") or NO_OUTPUTS
             found = self.saving_for[needs] = (kept, outputs)
         return found
 
