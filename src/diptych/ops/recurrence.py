@@ -99,9 +99,7 @@ def _recurrence_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layo
     if kind == "lstm":
         made.append(of(batch, hidden))
     if keep:
-        if kind in ("lstm", "gru"):
-            made.append(of(rows, 4 * hidden))
-        made.append(of(rows, state))
+        made += [of(rows, (4 if kind in ("lstm", "gru") else 1) * hidden), of(rows, state)]
         if kind == "lstm":
             made.append(of(rows, hidden))
             made += [of(rows, hidden)] * len(extra)
@@ -149,8 +147,8 @@ def _recurrence(*given: Any) -> tuple[Array, ...]:
         y[at] = h[live] = new
     made = [y, h] if c is None else [y, h, c]
     if keep:
-        kept = {"lstm": [gates, before, c_before], "gru": [gates, before]}
-        made += kept.get(kind, [before])
+        gates = gates if kind in ("lstm", "gru") else y.copy()
+        made += [gates, before] + ([c_before] if kind == "lstm" else [])
         made += [raw_h] if kind == "lstm" and extra else []
     return tuple(made)
 
@@ -222,7 +220,8 @@ def _gru_step(x: Tensor, h: Tensor, w: Tensor, extra: Any) -> Any:
 
 def _rnn_step(kind: str, x: Tensor, h: Tensor, w: Tensor) -> Any:
     raw = add(dot(h, transpose(w, (1, 0))), x)
-    return tanh(raw) if kind == "rnn_tanh" else relu(raw), None, {"before": h}
+    new = tanh(raw) if kind == "rnn_tanh" else relu(raw)
+    return new, None, {"gates": new, "before": h}
 
 
 def step(kind: str, x: Tensor, h: Tensor, c: Any, w: Tensor, extra: Any) -> Any:
@@ -233,8 +232,8 @@ def step(kind: str, x: Tensor, h: Tensor, c: Any, w: Tensor, extra: Any) -> Any:
 
 
 def _kept_names(kind: str, projected: bool) -> list[str]:
-    names = {"lstm": ["gates", "before", "cells"], "gru": ["gates", "before"]}
-    return names.get(kind, ["before"]) + (["hidden"] if kind == "lstm" and projected else [])
+    own = ["cells", *(["hidden"] if projected else [])] if kind == "lstm" else []
+    return ["gates", "before", *own]
 
 
 def unrolled(*given: Any) -> tuple[Tensor, ...]:
@@ -349,7 +348,7 @@ RECURRENCE = primitive(
 
 def _gradient_infer(layouts: tuple[Layout, ...], params: Params) -> tuple[Layout, ...]:
     """Operands (w_hh, kept, before, dy, dh_n [, dc_n [, w_hr]]), where ``kept`` are the gates (an
-    RNN's: y) and ``before`` the cells before each step (an LSTM's) or h before each step.
+    RNN's: each h) and ``before`` the cells before each step (an LSTM's) or h before each step.
 
     Results (dgates, dh_0 [, dc_0 [, dh in all]]); a GRU's third is what reaches ``h W_hh^T + b``.
     """

@@ -65,9 +65,8 @@ def _vjp(kind: str, ctx: Any, cotangents: Sequence[Tensor]) -> list[Any]:
     """Cotangents of all operands; whoever compiles it drops those that nobody needs."""
     biased, steps, reverse = ctx.params
     rows = sum(steps)
-    parts, kept = Parts(kind, ctx.x, biased), list(ctx.y[len(cotangents) :])
-    gates = kept.pop(0) if kind in ("lstm", "gru") else _flat(ctx.y[0], rows)
-    h_before = kept.pop(0)
+    parts = Parts(kind, ctx.x, biased)
+    gates, h_before, *kept = ctx.y[len(cotangents) :]
     operands = [parts.w_hh, gates, kept.pop(0) if kind == "lstm" else h_before]
     operands += [_flat(cotangents[0], rows), *cotangents[1:], *parts.projection]
     from_x, *pulled = call.current.apply(GRADIENT, operands, (kind, steps, reverse))
@@ -129,10 +128,11 @@ def _layer(kind: str, keep: bool) -> Composite:
         def vjp(ctx: Any, *cotangents: Tensor) -> list[Any]:
             return _vjp(kind, ctx, cotangents)
 
+    outputs = 3 if kind == "lstm" else 2  # what comes after them is kept, not they themselves
     return Composite(
         f"{kind}_layer" if keep else f"{kind}_layer_inference",
         forward=lambda *given: _forward(kind, keep, given),
-        vjp=vjp, saves="*o" if keep else "", outputs=3 if kind == "lstm" else 2,
+        vjp=vjp, saves="*" + "r" * outputs if keep else "", outputs=outputs,
         residuals=3 if keep else 0, params=("biased", "steps", "reverse"),
         samples=lambda: _samples(kind), errors=lambda: _bad(kind), tolerance=RECURRENT,
         batch=NoBatching("a recurrence has a batch axis of its own"),

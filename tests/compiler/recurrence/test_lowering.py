@@ -134,8 +134,7 @@ def test_any_number_of_threads_gives_the_same_bits(kind) -> None:
                 if kind == "lstm":
                     operands = [given[1], rest[1], rest[3], y, h, rest[0]]
                 else:
-                    operands = [given[1], *([rest[0], rest[1]] if kind == "gru" else [y, rest[0]])]
-                    operands += [y, h]
+                    operands = [given[1], rest[0], rest[1], y, h]
                 made = evaluator.apply(recurrence.GRADIENT, operands, (kind, steps, False))
                 seen.append(kept + [x.values().copy() for x in made])
         finally:

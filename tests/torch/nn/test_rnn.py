@@ -163,6 +163,26 @@ def test_results_that_nobody_differentiates_keep_nothing() -> None:
     assert torch.equal(trained, free)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_may_change_in_place_before_the_gradient(kind) -> None:
+    torch.manual_seed(5)
+    layer = kind(3, 4)
+    x = drawn(5, 2, 3).float()
+    gradients = []
+    for change in (False, True):
+        layer.zero_grad()
+        y, *last = both(layer(x))
+        loss = (y * 2).sum() + sum(value.sum() for value in last)
+        if change:
+            with torch.no_grad():
+                y.zero_()
+                for value in last:
+                    value.zero_()
+        loss.backward()
+        gradients.append([p.grad.clone() for p in layer.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
 def test_dropout_between_layers_draws_from_the_generator() -> None:
     layer = nn.GRU(3, 6, 2, dropout=0.5)
     x = drawn(4, 2, 3).float()

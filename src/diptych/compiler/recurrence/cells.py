@@ -108,16 +108,20 @@ def gru(cell: Cell, at: At) -> None:
 
 def rnn_tanh(cell: Cell, at: At) -> None:
     """Elman 1990."""
-    total = cell.f.add(at.get("raw"), at.get("x"))
-    _store_state(cell, at, cell.apply("tanh", total))
+    new = cell.apply("tanh", cell.f.add(at.get("raw"), at.get("x")))
+    if cell.spec.keep:
+        at.put("gates", new)
+    _store_state(cell, at, new)
 
 
 def rnn_relu(cell: Cell, at: At) -> None:
     """The same with a rectifier; NaN stays NaN."""
     f = cell.f
     total = f.add(at.get("raw"), at.get("x"))
-    kept = f.select(f.compare("olt", total, 0), constant(total.type, 0), total)
-    _store_state(cell, at, kept)
+    new = f.select(f.compare("olt", total, 0), constant(total.type, 0), total)
+    if cell.spec.keep:
+        at.put("gates", new)
+    _store_state(cell, at, new)
 
 
 def lstm_back(cell: Cell, at: At) -> None:

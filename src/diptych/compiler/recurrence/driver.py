@@ -321,8 +321,8 @@ class KernelWriter:
             arrays["bias"] = self.array("bias", constant("i64", 0), "none")
         if spec.keep:
             arrays["before"] = self.array("before", start, "state")
-            if "gates" in spec.pointers:
-                arrays["gates"] = self.array("gates", start, "four")
+            four = spec.kind in ("lstm", "gru")
+            arrays["gates"] = self.array("gates", start, "four" if four else "hidden")
             if "cells" in spec.pointers:
                 arrays["cells"] = self.array("cells", start, "hidden")
         return arrays

@@ -80,8 +80,7 @@ class Recurrence:
             names.append("projection" if lstm else "bias")
         names += ["y", "h", *(["c"] if lstm else [])]
         if self.keep:
-            names += ["gates"] if self.kind in ("lstm", "gru") else []
-            names += ["before", *(["cells"] if lstm else [])]
+            names += ["gates", "before", *(["cells"] if lstm else [])]
             names += ["hidden"] if self.projected else []
         return tuple(names)
 
