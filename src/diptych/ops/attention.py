@@ -374,15 +374,56 @@ SCALED_DOT_PRODUCT_ATTENTION = Composite(
 )  # fmt: skip
 
 
+def _weights_vjp(ctx: Any, ct: Any) -> Any:
+    q, k, *masks = ctx.x
+    share, scale = ctx.y[0], ctx.params[0]
+    shape = share.layout.shape
+    axis = len(shape) - 1
+    along = sum_(mul(ct, share), (axis,))
+    slopes = mul(share, sub(ct, spread(along, shape, (axis,))))
+    pulled: list[Any] = [None] * len(ctx.x)
+    if ctx.needs[0]:
+        pulled[0] = sum_to(mul(dot(slopes, k), scale), ctx.layout(0).shape)
+    if ctx.needs[1]:
+        back = mul(dot(swap_axes(slopes, -1, -2), q), scale)
+        pulled[1] = sum_to(back, ctx.layout(1).shape)
+    for index, _ in enumerate(masks, 2):
+        if ctx.needs[index]:
+            pulled[index] = sum_to(slopes, ctx.layout(index).shape)
+    return tuple(pulled)
+
+
+def _weights_samples() -> Iterable[Sample]:
+    for sample in _attention_samples():
+        q, k, _, *masks = sample.operands
+        if q.shape[1] == k.shape[1] and q.dtype == np.float32:
+            yield Sample((q, k, *masks), sample.params)
+
+
+ATTENTION_WEIGHTS = Composite(
+    "attention_weights", forward=lambda q, k, *rest: _open_weights(q, k, rest[:-2], rest[-2:]),
+    vjp=_weights_vjp, saves="01o", params=("scale", "causal"), samples=_weights_samples,
+    tolerance=TOLERANCE,
+    errors=lambda: [
+        BadCall(
+            (np.ones((2, 3), np.float32), np.ones((2, 4), np.float32)), ShapeError, "multiplied",
+            (1.0, None),
+        )
+    ],
+    batch=NoBatching("it is batched through the operations it is made of"),
+)  # fmt: skip
+
+
 def weights(q: Tensor, k: Tensor, mask: Tensor | None, scale: float, causal: int | None) -> Tensor:
     """softmax(q k^T scale + mask) in full; rows that see nothing are zeros."""
-    masks: tuple[Tensor, ...] = ()
+    operands: tuple[Tensor, ...] = (q, k)
     if mask is not None:
         dtype = q.layout.dtype
         if mask.layout.dtype is bool_:
             mask = where(mask, constant(0.0, dtype), constant(float("-inf"), dtype), dtype)
-        masks = (mask if mask.layout.dtype is dtype else cast(mask, dtype),)
-    return _open_weights(q, k, masks, (scale, causal))
+        operands = (q, k, mask if mask.layout.dtype is dtype else cast(mask, dtype))
+    made: Tensor = call.current.apply(ATTENTION_WEIGHTS, operands, (scale, causal))
+    return made
 
 
 def attention(

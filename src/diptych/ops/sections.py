@@ -13,7 +13,7 @@ from diptych.core import tape
 from diptych.core.inplace import register_view
 from diptych.core.layout import Layout
 from diptych.core.tensor import Tensor
-from diptych.ops.movement import broadcast_to, concatenate, expand_axis, narrow, squeeze_axes
+from diptych.ops.movement import broadcast_to, concatenate, expand_axis, slice_, squeeze_axes
 from diptych.ops.select import constant
 
 
@@ -44,14 +44,13 @@ def sections(x: Tensor, axis: int, sizes: Sequence[int], drop: bool = False) -> 
 
     With ``drop``, every piece is one long and loses the axis.
     """
-    with tape.recording(False):
-        pieces = []
-        start = 0
-        for size in sizes:
-            piece = narrow(x, axis, start, size)
-            pieces.append(squeeze_axes(piece, (axis,)) if drop else piece)
-            start += size
-    if x.node is not None and tape.mode.enabled and pieces:
+    recorded = x.node is not None and tape.mode.enabled
+    if recorded:
+        with tape.recording(False):
+            pieces = _pieces(x, axis, sizes, drop)
+    else:
+        pieces = _pieces(x, axis, sizes, drop)
+    if recorded and pieces:
         node = SectionsNode(x, [piece.layout for piece in pieces], axis, drop)
         for index, piece in enumerate(pieces):
             if piece is x:  # one section, which is all
@@ -59,4 +58,16 @@ def sections(x: Tensor, axis: int, sizes: Sequence[int], drop: bool = False) -> 
             piece.node, piece.output = node, index
             if piece.base is not None:
                 register_view(piece, piece.base)
+    return pieces
+
+
+def _pieces(x: Tensor, axis: int, sizes: Sequence[int], drop: bool) -> list[Tensor]:
+    limits = [(0, extent, 1) for extent in x.layout.shape]
+    pieces = []
+    start = 0
+    for size in sizes:
+        limits[axis] = (start, start + size, 1)
+        piece = slice_(x, tuple(limits))
+        pieces.append(squeeze_axes(piece, (axis,)) if drop else piece)
+        start += size
     return pieces

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from diptych.core import dtypes
 from diptych.core.dtypes import DType
@@ -35,12 +34,11 @@ from diptych.torch.tensor import face
 _BATCH_FIRST, _LENGTH_FIRST = (0, 2, 1, 3), (1, 2, 0, 3)  # to (batch, heads, length, depth)
 
 
-@dataclass(frozen=True)
-class Projections:
+class Projections(NamedTuple):
     """The weights of a layer: one for Q, K and V together (``joint``), or one each."""
 
     joint: Any
-    separate: tuple[Any, Any, Any]
+    separate: tuple[Any, ...]
     bias: Any
     out_weight: Any
     out_bias: Any
@@ -248,18 +246,15 @@ def _projected(query: Tensor, key: Tensor, value: Tensor, weights: Projections, 
     """Q, K and V as (., ., features): one product for as many of them as share their input."""
     features = query.layout.shape[-1]
     joint, bias = weights.joint, weights.bias
-    biases = [None] * 3 if bias is None else sections(bias, 0, [features] * 3)
-    if joint is None:
-        triple = zip((query, key, value), weights.separate, biases, strict=True)
-        return [linear(x, weight, b) for x, weight, b in triple]
-    if key is value and query is key:
-        return sections(linear(query, joint, bias), 2, [features] * 3)
-    if key is value:
+    if key is value and query is key and joint is not None:
+        return sections(linear(query, joint, bias), 2, (features, features, features))
+    if key is value and joint is not None:
         first, rest = sections(joint, 0, [features, 2 * features])
         one, two = (None, None) if bias is None else sections(bias, 0, [features, 2 * features])
         pair = sections(linear(key, rest, two), 2, [features] * 2)
         return [linear(query, first, one), *pair]
-    each = sections(joint, 0, [features] * 3)
+    biases = [None] * 3 if bias is None else sections(bias, 0, [features] * 3)
+    each = weights.separate if joint is None else sections(joint, 0, [features] * 3)
     triple = zip((query, key, value), each, biases, strict=True)
     return [linear(x, weight, b) for x, weight, b in triple]
 

@@ -113,12 +113,16 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Any, Any]:
-        joint = self.in_proj_weight if self._qkv_same_embed_dim else None
+        last = self.out_proj
+        separate: tuple[Any, ...] = ()
+        if self._qkv_same_embed_dim:
+            joint = self.in_proj_weight
+        else:
+            joint = None
+            separate = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
         weights = Projections(
-            joint,
-            (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight),
-            self.in_proj_bias, self.out_proj.weight, self.out_proj.bias,
-            self.bias_k, self.bias_v, self.add_zero_attn,
+            joint, separate, self.in_proj_bias, last.weight, last.bias, self.bias_k, self.bias_v,
+            self.add_zero_attn,
         )  # fmt: skip
         return attend(
             query, key, value, self.embed_dim, self.num_heads, weights,
