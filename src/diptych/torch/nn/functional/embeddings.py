@@ -8,6 +8,7 @@ import numpy as np
 
 from diptych.core import tape
 from diptych.core.tensor import from_array
+from diptych.errors import OutOfRangeError
 from diptych.ops import indexing
 from diptych.ops.select import where
 from diptych.torch.nn.modules.hooks import pass_through
@@ -42,12 +43,15 @@ def embedding(
         if not -rows <= padding_idx < rows:
             raise AssertionError("Padding_idx must be within num_embeddings")
         padding_idx %= rows
-    index = input.detach().array()
-    if index.size and (int(index.min()) < 0 or int(index.max()) >= rows):
-        raise IndexError("index out of range in self")
     if max_norm is not None:
+        index = input.detach().array()
+        if index.size and (int(index.min()) < 0 or int(index.max()) >= rows):
+            raise IndexError("index out of range in self")
         renormalize(weight, index, max_norm, norm_type)
-    result = indexing.index_select(weight, input, 0)
+    try:
+        result = indexing.index_select(weight, input, 0)
+    except OutOfRangeError as error:
+        raise IndexError(f"index out of range in self: {error}") from None
     if weight.node is None or (padding_idx is None and not scale_grad_by_freq):
         return result
     return pass_through([result], scaling(input, padding_idx, scale_grad_by_freq))[0]
