@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _TASK_ELEMENTS = 1 << 14
 _ROW_BYTES = 32  # from this size on rows are moved whole
 _SUMMED = (float32, float64, int32, int64)
-_RANGES = 32  # of the indexed axis, at most
+_RANGES = 8  # of the indexed axis, at most: each walks over all indices
+_MANY_SLABS = 32  # tasks enough without cutting the axis
 
 Four = tuple[int, int, int, int]
 
@@ -221,7 +222,7 @@ def _scattered(
     )
     # Every range of the axis means another walk over the indices: few, and only of long rows.
     ranges = max(1, min(_RANGES, extent, i // 4, i * j // _TASK_ELEMENTS)) if rows else 1
-    if a * b >= _RANGES:
+    if a * b >= _MANY_SLABS:
         ranges = 1
     chunk = -(-extent // ranges)
     chunks = -(-extent // chunk)
