@@ -225,7 +225,7 @@ class Reader:
     def _give_up(self, start: int, first: int, end: int) -> None:
         """Free the whole pages between two places of a segment."""
         first, end = -(-first // PAGE) * PAGE, end // PAGE * PAGE
-        area = self.segments[start].base
+        area: Any = self.segments[start].base
         area = area.obj if isinstance(area, memoryview) else area
         if end > first and isinstance(area, mmap.mmap) and hasattr(mmap, "MADV_REMOVE"):
             with contextlib.suppress(OSError, ValueError):
