@@ -75,7 +75,7 @@ for _table in TABLES:
 # Loaded when they are first asked for.
 SUBMODULES = frozenset(
     "accelerator amp autograd backends cpu cuda distributions fft hub jit linalg masked mps "
-    "mtia nn optim overrides serialization signal special testing types utils xpu".split()
+    "mtia multiprocessing nn optim overrides serialization signal special testing types utils xpu".split()
 )  # fmt: skip
 # name -> the submodule that has it
 ELSEWHERE = {
