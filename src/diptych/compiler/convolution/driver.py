@@ -202,6 +202,17 @@ class DriverWriter:
             outer.append((f.select(inside, one, extent), d[Slot.B_LEVELS + level]))
         outer.reverse()
         step = f.binary("sdiv", d[Slot.B_LANE], constant("i64", size))
+        # A run that goes down through memory is packed upwards, from the other end.
+        down = f.compare("eq", p[Phase.RUN], -1)
+        along, last, zero = p[Phase.RUN], f.sub(run, 1), constant("i64", 0)
+        behind = f.select(down, f.mul(last, -size), zero)
+        beyond = f.select(down, f.mul(last, width), zero)
+        along = f.select(down, one, along)
+        pitch = f.select(down, f.sub(zero, width), width)
+        # Lanes close together, each with a short run: what comes next is far off, and is fetched.
+        ahead, spread = d[Slot.B_LEVELS], f.mul(d[Slot.B_LANE], self.tile.lanes)
+        near = f.compare("sle", d[Slot.B_LANE], constant("i64", 64))
+        lines = f.select(near, f.binary("lshr", spread, 6), zero)
 
         def nest(level: int, here: Value, there: Value) -> Value:
             if level < 4:
@@ -214,7 +225,11 @@ class DriverWriter:
                 at = f.offset(here, f.mul(loop.index, d[Slot.B_LANE]), "i8")
                 to = f.offset(there, loop.index, self.tile.unit)
                 left = f.sub(lanes, loop.index)
-                f.call("pack_lanes", "void", [at, to, run, run, left, step, p[Phase.RUN], width])
+                with f.loop(0, lines) as line:
+                    f.prefetch(f.offset(f.offset(at, ahead, "i8"), f.mul(line.index, 64), "i8"))
+                f.call("pack_lanes", "void",
+                       [f.offset(at, behind, "i8"), f.offset(to, beyond, self.tile.unit), run, run,
+                        left, step, along, pitch])  # fmt: skip
             return f.offset(there, f.mul(run, width), self.tile.unit)
 
         nest(0, source, target)

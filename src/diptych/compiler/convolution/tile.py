@@ -183,8 +183,10 @@ class TileWriter:
         unit = f.compare("eq", out_lane, size)
 
         def inline() -> list[Value]:
+            where, at = origin, 0  # from lane to lane by additions: products would take longer
             for value, lane, row in self._lines(f, sums, vectors):
-                where = f.offset(origin, f.mul(out_lane, lane), "i8")
+                if lane != at:
+                    where, at = f.offset(where, out_lane, "i8"), lane
                 self._put(f, value, f.offset(where, row * size, "i8"), tile.rows - row)
             return []
 
