@@ -174,6 +174,8 @@ class EagerEvaluator:
     ``backend`` turns graphs into something that runs: NumPy's interpreter, or compiled code.
     """
 
+    updates = True
+
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 

@@ -12,7 +12,9 @@ from diptych.errors import DiptychError
 
 
 class Evaluator(Protocol):
-    """What runs, records or merely shapes an operation."""
+    """What runs, records or merely shapes an operation; ``updates``: also in place."""
+
+    updates: bool
 
     def apply1(self, op: Operation, x: Tensor, params: Params) -> Any:
         """The result of a one-operand call (a Tensor, or a tuple of them)."""

@@ -253,6 +253,9 @@ class Arithmetic:
 
 arithmetic = Arithmetic()
 
+# By operation that takes a part of its operand: add a part to the whole, (whole, part, params).
+adders: dict[Operation, Callable[[Any, Any, Params], None]] = {}
+
 
 def require_gradient(tensor: Tensor, wanted: bool = True) -> None:
     """Make a leaf want a gradient, or want none."""
@@ -424,6 +427,8 @@ def backward(
             slots = pending[node] = [None] * node.outputs
             push(queue, (-node.sequence, node))
         slots[output] = cotangent if slots[output] is None else add(slots[output], cotangent)
+    owned: set[tuple[int, int]] = set()  # sums that nothing but this pass holds
+    in_place = not create_graph and call.current.updates
     before = mode.enabled
     mode.enabled = create_graph
     try:
@@ -447,7 +452,12 @@ def backward(
                 edge is not None and id(edge[0]) in useful for edge in node.edges
             ):
                 continue
+            if owned and _added(node, cotangents, pending, owned):
+                if not retain:
+                    node.release()
+                continue
             pulled = _pull(node, cotangents, create_graph)
+            fresh = in_place and _is_fresh(node, pulled, cotangents)
             del cotangents
             slots = cotangent = None  # the loop may bind neither
             for edge, cotangent in zip(node.edges, pulled, strict=False):
@@ -460,15 +470,58 @@ def backward(
                 if slots is None:
                     slots = pending[parent] = [None] * parent.outputs
                     push(queue, (-parent.sequence, parent))
-                slots[output] = (
-                    cotangent if slots[output] is None else add(slots[output], cotangent)
-                )
+                held = slots[output]
+                if held is None:
+                    slots[output] = cotangent
+                    if fresh:
+                        owned.add((id(parent), output))
+                elif (id(parent), output) in owned and held.layout is cotangent.layout:
+                    arithmetic.add_into(held, cotangent)
+                else:
+                    slots[output] = add(held, cotangent)
+                    if in_place:
+                        owned.add((id(parent), output))
+                del held
             del pulled, cotangent, slots  # a cotangent must not outlive its use
             if not retain:
                 node.release()
     finally:
         mode.enabled = before
     return found
+
+
+def _added(
+    node: Node,
+    cotangents: list[Any],
+    pending: dict[Node, list[Any]],
+    owned: set[tuple[int, int]],
+) -> bool:
+    """Add the cotangent of a part straight into its whole's, where that is under way already."""
+    if node.__class__ is not CallNode or node.pre_hooks is not None or node.post_hooks is not None:
+        return False
+    add_part = adders.get(node.op)
+    if add_part is None or node.saved is None or cotangents[0] is None:
+        return False
+    parent, output = node.edges[0]
+    if (id(parent), output) not in owned:
+        return False
+    whole = pending[parent][output]
+    if whole.layout.dtype is not cotangents[0].layout.dtype:
+        return False
+    add_part(whole, cotangents[0], node.params)
+    return True
+
+
+def _is_fresh(node: Node, pulled: Sequence[Any], cotangents: list[Any]) -> bool:
+    """Whether a part's gradient is in memory of its own: zeros around the part's cotangent."""
+    return (
+        node.__class__ is CallNode
+        and node.post_hooks is None
+        and node.op in adders
+        and isinstance(pulled[0], Tensor)
+        and isinstance(cotangents[0], Tensor)
+        and pulled[0].buffer is not cotangents[0].buffer
+    )
 
 
 def _pull(node: Node, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:

@@ -38,6 +38,8 @@ Traced.result_type = Traced
 class TraceEvaluator:
     """Adds primitives to ``graph``; composites expand into the primitives they are written in."""
 
+    updates = False
+
     def __init__(self, outer: call.Evaluator) -> None:
         self.graph = Graph()
         self.outer = outer

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call, inplace
+from diptych.core import call, inplace, tape
 from diptych.core.layout import (
     Layout,
     Shape,
@@ -181,10 +181,29 @@ def as_slices(limits: Iterable[tuple[int, int, int]]) -> tuple[slice, ...]:
     )
 
 
+def _slice_vjp(ctx: Any, ct: Any) -> Any:
+    """Zeros around the cotangent, laid out as the operand is if its axes only changed places."""
+    place, limits = ctx.layout(0), ctx.params[0]
+    if place.contiguous:
+        return unslice(ct, place.shape, limits)
+    order = tuple(sorted(range(place.ndim), key=lambda axis: (-place.strides[axis], axis)))
+    inside = tuple(place.shape[axis] for axis in order)
+    if tuple(place.strides[axis] for axis in order) != row_major(inside):
+        return unslice(ct, place.shape, limits)
+    made = unslice(transpose(ct, order), inside, tuple(limits[axis] for axis in order))
+    return transpose(made, tuple(order.index(axis) for axis in range(place.ndim)))
+
+
+def _add_part(whole: Tensor, part: Tensor, params: Params) -> None:
+    """``whole[limits] += part`` for the tape, whose own the memory is."""
+    with tape.recording(False):
+        tape.arithmetic.add_into(slice_(whole, params[0]), part)
+
+
 SLICE = movement(
     "slice", params=("limits",), shape=_slice_shape, view=_slice_view,
     reference=lambda x, limits: x[as_slices(limits)],
-    vjp=lambda ctx, ct: unslice(ct, ctx.layout(0).shape, ctx.params[0]),
+    vjp=_slice_vjp,
     samples=lambda: [
         Sample((_array(5, 6),), (((1, 5, 2), (4, -1, -1)),)), Sample((_array(4),), (((2, 2, 1),),)),
     ],
@@ -193,6 +212,9 @@ SLICE = movement(
         BadCall((_array(4),), ArgumentError, "step cannot be zero", (((0, 4, 0),),)),
     ],
 )  # fmt: skip
+
+
+tape.adders[SLICE] = _add_part
 
 
 def _unslice_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
