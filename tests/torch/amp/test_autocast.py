@@ -39,6 +39,13 @@ def test_a_convolution_and_its_gradient() -> None:
     assert layer.weight.grad.dtype is torch.float32
 
 
+def test_attention_is_lower_and_recurrent_layers_take_what_comes() -> None:
+    x = torch.randn(3, 2, 4)
+    with torch.autocast("cpu"):
+        assert lower(torch.nn.MultiheadAttention(4, 2)(x, x, x)[0])
+        assert torch.nn.GRU(4, 5)(x.bfloat16())[0].dtype is torch.float32
+
+
 def test_a_parameter_is_cast_once_in_a_block() -> None:
     weight, x = torch.ones(2, 2, requires_grad=True), torch.ones(2, 2)
     with torch.autocast("cpu"):

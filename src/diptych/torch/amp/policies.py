@@ -7,6 +7,8 @@ costs nothing when it is off.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import sys
 import threading
 import warnings
@@ -21,8 +23,8 @@ from diptych.torch.tensor import Tensor
 LOWER = (
     "matmul mm bmm addmm addbmm baddbmm chain_matmul einsum tensordot linear bilinear conv1d "
     "conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution prelu "
-    "scaled_dot_product_attention multi_head_attention_forward linear_cross_entropy grouped_mm cov "
-    "corrcoef linalg.matmul linalg.multi_dot linalg.vecdot"
+    "scaled_dot_product_attention multi_head_attention_forward nn.functional.multihead.attend "
+    "linear_cross_entropy grouped_mm cov corrcoef linalg.matmul linalg.multi_dot linalg.vecdot"
 ).split()
 FLOAT32 = (
     "prod trace cdist quantile nanquantile polar view_as_complex stft avg_pool3d "
@@ -51,6 +53,11 @@ def _arguments(args: Any, kwargs: dict[str, Any], change: Callable[[Any], Any]) 
             return change(value)
         if type(value) in (list, tuple):
             return type(value)([each(item) for item in value])
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            held = {f.name: each(getattr(value, f.name)) for f in dataclasses.fields(value)}
+            return dataclasses.replace(value, **held)
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            return type(value)(*[each(item) for item in value])
         return value
 
     return [each(value) for value in args], {k: each(v) for k, v in kwargs.items()}
@@ -165,11 +172,16 @@ class Exchange:
         ):  # fmt: skip
             for name in names:
                 room, _, last = name.rpartition(".")
-                homes = [getattr(torch, room)] if room else [torch, torch.nn.functional, Tensor]
+                homes = [torch, torch.nn.functional, Tensor]
+                if room:
+                    homes = [functools.reduce(getattr, room.split("."), torch)]
                 for home in homes:
                     self.add(getattr(home, last, None), policy)
         for name in ("__matmul__", "__rmatmul__"):
             self.add(getattr(Tensor, name, None), "lower")
+        # Their weights stay as they are: what comes from a layer before them is widened again.
+        for kind in (torch.nn.RNNBase, torch.nn.RNNCell, torch.nn.LSTMCell, torch.nn.GRUCell):
+            self.add(kind.forward, "float32")
         linear = torch.nn.Linear.forward
         self.rows.append((linear, linear.__code__, code_for(linear, _linear)))
 
