@@ -87,6 +87,15 @@ def test_group_and_instance_norm() -> None:
     np.testing.assert_allclose(single.numpy(), normalized(x, (2, 3))[0], atol=1e-5)
 
 
+def test_instance_norm_tracks_the_mean_of_the_examples_statistics() -> None:
+    x = drawn(2, 4, 3, 5)
+    layer = nn.InstanceNorm2d(4, track_running_stats=True)
+    layer(torch.tensor(x))
+    unbiased = x.astype(np.float64).var((2, 3), ddof=1).mean(0)
+    np.testing.assert_allclose(layer.running_var.numpy(), 0.9 + 0.1 * unbiased, rtol=1e-6)
+    np.testing.assert_allclose(layer.running_mean.numpy(), 0.1 * x.mean((0, 2, 3)), atol=1e-6)
+
+
 def test_half_precision_beside_float32_parameters() -> None:
     layer = nn.BatchNorm1d(3)
     out = layer(torch.tensor(drawn(4, 3)).bfloat16())

@@ -197,9 +197,7 @@ def _update_instances(input: Any, running_mean: Any, running_var: Any, share: An
     shape = input.layout.shape
     flat = reshape(_plain(input), (1, shape[0] * shape[1], n))
     _, mean, variance = engine.batch_norm(flat, None, None, 1, 0.0)
-    seen = [
-        engine_mean(reshape(value, shape[:2]), (0,)) for value in (mean, mul(variance, n / (n - 1)))
-    ]
+    seen = [engine_mean(reshape(value, shape[:2]), (0,)) for value in (mean, variance)]
     _update_running((running_mean, running_var), (seen[0], seen[1]), share)
 
 
