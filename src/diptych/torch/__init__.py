@@ -75,7 +75,8 @@ for _table in TABLES:
 # Loaded when they are first asked for.
 SUBMODULES = frozenset(
     "accelerator amp autograd backends cpu cuda distributions fft hub jit linalg masked mps mtia "
-    "multiprocessing nn optim overrides serialization signal special testing types utils xpu".split()
+    "multiprocessing nn optim overrides serialization signal special testing types utils "
+    "xpu".split()
 )  # fmt: skip
 # name -> the submodule that has it
 ELSEWHERE = {
