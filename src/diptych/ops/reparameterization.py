@@ -62,7 +62,7 @@ def gamma_slopes(concentration: Array, sample: Array) -> Array:
     """The slope of a gamma sample (of rate 1) by its concentration."""
     with np.errstate(all="ignore"):
         a, x = np.broadcast_arrays(concentration.astype(np.float64), sample.astype(np.float64))
-        centre = special.digamma(np.ascontiguousarray(a))
+        centre = special.digamma(np.array(a))
         log_x = np.log(x)
         below = x < a
         side = np.where(below, -1.0, 1.0)
@@ -85,9 +85,7 @@ def dirichlet_slopes(x: Array, concentration: Array, total: Array) -> Array:
             x.astype(np.float64), concentration.astype(np.float64), total.astype(np.float64)
         )
         b = total - a
-        centre = special.digamma(np.ascontiguousarray(a)) - special.digamma(
-            np.ascontiguousarray(total)
-        )
+        centre = special.digamma(np.array(a)) - special.digamma(np.array(total))
         logit = np.log(x) - np.log1p(-x)
         log_x, log_rest = np.log(x), np.log1p(-x)
         side = np.where(x < a / total, -1.0, 1.0)
@@ -133,10 +131,9 @@ def _samples(count: int) -> Callable[[], Iterable[Sample]]:
             for shape in ((7,), (2, 3), (0,), ()):
                 draw = np.random.default_rng(0)
                 first, second = draw.uniform(0.1, 5, shape), draw.uniform(0.1, 5, shape)
+                operands: tuple[Any, ...] = (first, second)
                 if count == 3:
                     operands = (first / (first + second), first, first + second)
-                else:
-                    operands = (first, second)
                 yield Sample(tuple(np.asarray(x, kind) for x in operands))
 
     return samples

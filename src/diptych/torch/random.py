@@ -336,7 +336,7 @@ def multinomial(
 
 def _rejected(name: str, draw: Any, operands: tuple[Any, ...], generator: Any) -> Any:
     """What a sampler that rejects gives for the elements of tensors of one floating dtype."""
-    held = [x.detach().contiguous() for x in operands]  # type: ignore[attr-defined]
+    held = [x.detach().contiguous() for x in operands]
     core = held[0].layout.dtype
     if not core.is_float:
         raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{scalar_name(core)}'")

@@ -44,7 +44,7 @@ class Categorical(Distribution):
         return new
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.integer_interval(0, self._num_events - 1)
 
     @lazy_property
@@ -98,7 +98,7 @@ class OneHotCategorical(Distribution):
     """A category as a vector with a one in its place."""
 
     arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
-    support = constraints.one_hot  # type: ignore[assignment]
+    support = constraints.one_hot
     has_enumerate_support = True
 
     def __init__(
@@ -198,7 +198,7 @@ class Multinomial(Distribution):
         return new
 
     @constraints.dependent_property(is_discrete=True, event_dim=1)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.multinomial(self.total_count)
 
     @property
@@ -229,7 +229,7 @@ class Multinomial(Distribution):
         return counts.type_as(self.probs)
 
     def entropy(self) -> Any:
-        n = torch.tensor(self.total_count)
+        n = torch.as_tensor(self.total_count)
         terms = self._binomial.enumerate_support(expand=False)[1:]
         weights = torch.exp(self._binomial.log_prob(terms)) * torch.lgamma(terms + 1)
         return n * self._categorical.entropy() - torch.lgamma(n + 1.0) + weights.sum([0, -1])

@@ -61,9 +61,9 @@ class Bernoulli(_Odds, ExponentialFamily):
     """One with a probability, else zero."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
-    support = constraints.boolean  # type: ignore[assignment]
+    support = constraints.boolean
     has_enumerate_support = True
-    _mean_carrier_measure = 0  # type: ignore[assignment]
+    _mean_carrier_measure = 0
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
@@ -109,7 +109,7 @@ class Bernoulli(_Odds, ExponentialFamily):
     def _natural_params(self) -> Any:
         return (torch.logit(self.probs),)
 
-    def _log_normalizer(self, x: Any) -> Any:  # type: ignore[override]
+    def _log_normalizer(self, x: Any) -> Any:
         return torch.log1p(torch.exp(x))
 
 
@@ -117,9 +117,9 @@ class ContinuousBernoulli(_Odds, ExponentialFamily):
     """Bernoulli's density on the whole interval (Loaiza-Ganem, Cunningham, arXiv 1907.06845)."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
-    support = constraints.unit_interval  # type: ignore[assignment]
+    support = constraints.unit_interval
     has_rsample = True
-    _mean_carrier_measure = 0  # type: ignore[assignment]
+    _mean_carrier_measure = 0
 
     def __init__(
         self, probs: Any = None, logits: Any = None, lims: Any = (0.499, 0.501),
@@ -223,7 +223,7 @@ class ContinuousBernoulli(_Odds, ExponentialFamily):
     def _natural_params(self) -> Any:
         return (self.logits,)
 
-    def _log_normalizer(self, x: Any) -> Any:  # type: ignore[override]
+    def _log_normalizer(self, x: Any) -> Any:
         far = torch.max(torch.le(x, self._lims[0] - 0.5), torch.gt(x, self._lims[1] - 0.5))
         cut = torch.where(far, x, (self._lims[0] - 0.5) * torch.ones_like(x))
         norm = torch.log(torch.abs(torch.special.expm1(cut))) - torch.log(torch.abs(cut))
@@ -256,7 +256,7 @@ class Binomial(_Odds):
         return self._grown(Binomial, batch_shape, _instance, "total_count")
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.integer_interval(0, self.total_count)
 
     @property
@@ -309,7 +309,7 @@ class Geometric(_Odds):
     """Failures before the first success."""
 
     arg_constraints = {"probs": constraints.unit_interval, "logits": constraints.real}
-    support = constraints.nonnegative_integer  # type: ignore[assignment]
+    support = constraints.nonnegative_integer
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
@@ -367,7 +367,7 @@ class NegativeBinomial(_Odds):
         "total_count": constraints.greater_than_eq(0),
         "probs": constraints.half_open_interval(0.0, 1.0), "logits": constraints.real,
     }  # fmt: skip
-    support = constraints.nonnegative_integer  # type: ignore[assignment]
+    support = constraints.nonnegative_integer
     total_count: Any
 
     def __init__(
@@ -418,7 +418,7 @@ class Poisson(ExponentialFamily):
     """How often what comes at a constant rate comes."""
 
     arg_constraints = {"rate": constraints.nonnegative}
-    support = constraints.nonnegative_integer  # type: ignore[assignment]
+    support = constraints.nonnegative_integer
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
@@ -454,5 +454,5 @@ class Poisson(ExponentialFamily):
     def _natural_params(self) -> Any:
         return (torch.log(self.rate),)
 
-    def _log_normalizer(self, x: Any) -> Any:  # type: ignore[override]
+    def _log_normalizer(self, x: Any) -> Any:
         return torch.exp(x)

@@ -100,7 +100,7 @@ class MultivariateNormal(_Covariance):
         "precision_matrix": constraints.positive_definite,
         "scale_tril": constraints.lower_cholesky,
     }  # fmt: skip
-    support = constraints.real_vector  # type: ignore[assignment]
+    support = constraints.real_vector
     has_rsample = True
 
     def __init__(
@@ -163,7 +163,7 @@ class LowRankMultivariateNormal(Distribution):
         "loc": constraints.real_vector, "cov_factor": constraints.independent(constraints.real, 2),
         "cov_diag": constraints.independent(constraints.positive, 1),
     }  # fmt: skip
-    support = constraints.real_vector  # type: ignore[assignment]
+    support = constraints.real_vector
     has_rsample = True
 
     def __init__(
@@ -220,7 +220,7 @@ class LowRankMultivariateNormal(Distribution):
         return self.loc
 
     @lazy_property
-    def variance(self) -> Any:  # type: ignore[override]
+    def variance(self) -> Any:
         width = self._unbroadcasted_cov_factor.pow(2).sum(-1) + self._unbroadcasted_cov_diag
         return width.expand(self._batch_shape + self._event_shape)
 
@@ -286,12 +286,12 @@ def _mvdigamma(x: Any, p: int) -> Any:
 class Wishart(_Covariance, ExponentialFamily):
     """Scatter matrices of normal vectors."""
 
-    support = constraints.positive_definite  # type: ignore[assignment]
+    support = constraints.positive_definite
     has_rsample = True
-    _mean_carrier_measure = 0  # type: ignore[assignment]
+    _mean_carrier_measure = 0
 
     @property
-    def arg_constraints(self) -> Any:  # type: ignore[override]
+    def arg_constraints(self) -> Any:
         return {
             "covariance_matrix": constraints.positive_definite,
             "precision_matrix": constraints.positive_definite,
@@ -306,7 +306,7 @@ class Wishart(_Covariance, ExponentialFamily):
         given = (covariance_matrix, precision_matrix, scale_tril)
         name, matrix = self._one_matrix(dict(zip(self._matrices, given, strict=True)))
         if isinstance(df, (int, float)):
-            df = torch.tensor(df, dtype=matrix.dtype)
+            df = torch.as_tensor(df, dtype=matrix.dtype)
         batch = torch.broadcast_shapes(matrix.shape[:-2], df.shape)
         event = matrix.shape[-2:]
         self.df = df.expand(batch)
@@ -425,7 +425,7 @@ class Wishart(_Covariance, ExponentialFamily):
         p = self._event_shape[-1]
         return -self.precision_matrix / 2, (self.df - p - 1) / 2
 
-    def _log_normalizer(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+    def _log_normalizer(self, x: Any, y: Any) -> Any:
         p = self._event_shape[-1]
         return (y + (p + 1) / 2) * (
             -torch.linalg.slogdet(-2 * x).logabsdet + math.log(2.0) * p
@@ -436,7 +436,7 @@ class LKJCholesky(Distribution):
     """Cholesky factors of correlation matrices (Lewandowski, Kurowicka, Joe, 2009)."""
 
     arg_constraints = {"concentration": constraints.positive}
-    support = constraints.corr_cholesky  # type: ignore[assignment]
+    support = constraints.corr_cholesky
 
     def __init__(
         self, dim: int, concentration: Any = 1.0, validate_args: bool | None = None

@@ -129,7 +129,7 @@ class CorrCholeskyTransform(Transform):
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         rest = 1 - (y * y).cumsum(dim=-1)
         stretched = 0.5 * tril_matrix_to_vec(rest, diag=-2).log().sum(-1)
-        two = torch.tensor(2.0, dtype=x.dtype)
+        two = torch.as_tensor(2.0, dtype=x.dtype)
         tanh = -2 * (x + F.softplus(-2 * x) - two.log()).sum(dim=-1)
         return stretched + tanh
 
@@ -225,11 +225,11 @@ class CatTransform(_Several):
         return total
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         return constraints.cat([t.domain for t in self.transforms], self.dim, self.lengths)
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         return constraints.cat([t.codomain for t in self.transforms], self.dim, self.lengths)
 
 
@@ -259,9 +259,9 @@ class StackTransform(_Several):
         return torch.stack([t.log_abs_det_jacobian(a, b) for t, a, b in rows], dim=self.dim)
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         return constraints.stack([t.domain for t in self.transforms], self.dim)
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         return constraints.stack([t.codomain for t in self.transforms], self.dim)

@@ -21,7 +21,7 @@ def broadcast_all(*values: Any) -> Any:
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
     dtype = tensors[0].dtype if tensors else torch.get_default_dtype()
     return torch.broadcast_tensors(
-        *[v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=dtype) for v in values]
+        *[v if isinstance(v, torch.Tensor) else torch.as_tensor(v, dtype=dtype) for v in values]
     )
 
 
@@ -47,7 +47,8 @@ class lazy_property:  # noqa: N801 (PyTorch's name)
 
     def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
-        functools.update_wrapper(self, wrapped)
+        held: Any = self
+        functools.update_wrapper(held, wrapped)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
