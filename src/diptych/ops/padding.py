@@ -34,7 +34,9 @@ def _check(x: Tensor, axis: int, mode: str, before: int, after: int) -> None:
     left = extent + min(before, 0) + min(after, 0)
     grown = max(before, after, 0)
     limit = {"reflect": extent - 1, "circular": left, "replicate": grown}[mode]
-    if left < 0 or left + max(before, 0) + max(after, 0) < 0 or (grown and left < 1):
+    least = left if mode == "circular" else extent  # what there must be to continue
+    cut_short = left < 0 and mode == "circular"
+    if cut_short or extent + before + after < 0 or (grown and least < 1):
         raise ShapeError(
             op="pad_edges", argument="widths", got=(before, after),
             expected=f"to leave something of the {extent} elements along axis {axis}",
@@ -59,20 +61,22 @@ def _pad_edges(x: Tensor, mode: str, widths: Widths) -> Tensor:
         _check(x, axis, mode, before, after)
         extent = x.layout.shape[axis]
         start, end = max(-before, 0), extent + min(after, 0)
+        whole, mirrored = extent + before + after, before
+        before, after, end = min(before, whole), min(after, whole), max(start, end)
         parts = []
         if before > 0:
             if mode == "reflect":
-                parts.append(_run(x, axis, before, before, -1))
+                parts.append(_run(x, axis, mirrored, before, -1))
             elif mode == "replicate":
-                parts.append(_repeated(x, axis, start, before))
+                parts.append(_repeated(x, axis, 0, before))
             else:
                 parts.append(_run(x, axis, end - before, before, 1))
         parts.append(_run(x, axis, start, end - start, 1))
         if after > 0:
             if mode == "reflect":
-                parts.append(_run(x, axis, end - 2, after, -1))
+                parts.append(_run(x, axis, 2 * extent - 2 - max(extent, start), after, -1))
             elif mode == "replicate":
-                parts.append(_repeated(x, axis, end - 1, after))
+                parts.append(_repeated(x, axis, extent - 1, after))
             else:
                 parts.append(_run(x, axis, start, after, 1))
         x = concatenate(parts, axis) if len(parts) > 1 else parts[0]
