@@ -292,6 +292,11 @@ def test_bad_states_weights_and_batch_sizes_are_refused() -> None:
         )
     with pytest.raises(RuntimeError, match="hidden0 batch size 3"):
         nn.GRUCell(3, 4)(z(2, 3), z(3, 4))
+    with pytest.raises(AttributeError, match="'tuple' object has no attribute 'dim'"):
+        nn.GRU(3, 4)(z(5, 2, 3), (z(1, 2, 4), z(1, 2, 4)))
+    for bad in (None, 3, [z(1, 2, 4), 5]):
+        with pytest.raises(TypeError, match="argument 'hx'"):
+            torch.lstm(z(5, 2, 3), bad, weights, False, 1, 0.0, True, False, False)
     with pytest.raises(ValueError, match="smaller than hidden_size"):
         nn.LSTM(3, 4, proj_size=4)
     with pytest.warns(UserWarning, match="dropout option"):

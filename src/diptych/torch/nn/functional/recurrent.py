@@ -129,15 +129,25 @@ def _check(
             )
 
 
+def _tensors(values: Any, name: str, argument: str, position: int) -> list[Any]:
+    """Arguments that are tensors; TypeError for the first that is none."""
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be tuple of Tensors, not "
+            f"{type(values).__name__}"
+        )
+    return [v if isinstance(v, Tensor) else face(v, name, argument, position) for v in values]
+
+
 def _function(name: str, kind: str) -> Callable[..., Any]:
     def run(input: Any, *args: Any, **kwargs: Any) -> Any:
         given = _named(name, args, kwargs)
         x: Any = face(input, name)
         hx = given["hx"]
-        states = list(hx) if kind == "lstm" else [hx]
+        states = _tensors(hx if kind == "lstm" else (hx,), name, "hx", 2)
         if kind == "lstm" and len(states) != 2:
             raise RuntimeError("lstm expects two hidden states")
-        weights, biased = list(given["params"]), bool(given["has_biases"])
+        weights, biased = _tensors(given["params"], name, "params", 3), bool(given["has_biases"])
         projected = kind == "lstm" and states[0].layout.shape[-1] != states[1].layout.shape[-1]
         count, both = int(given["num_layers"]), bool(given["bidirectional"])
         _check(name, x, states, weights, biased, count, both, projected)
@@ -229,9 +239,12 @@ def _refuse_mixed(given: DType, weight: DType, biased: bool) -> None:
 def _cell(name: str, kind: str) -> Callable[..., Any]:
     def run(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
         x = face(input, name)
-        states = list(hx) if kind == "lstm" else [hx]
+        states = _tensors(hx if kind == "lstm" else (hx,), name, "hx", 2)
         if kind == "lstm" and len(states) != 2:
             raise RuntimeError("lstm_cell expects two hidden states")
+        w_ih, w_hh = _tensors((w_ih, w_hh), name, "w_ih or w_hh", 3)
+        if b_ih is not None or b_hh is not None:
+            _tensors([b for b in (b_ih, b_hh) if b is not None], name, "b_ih or b_hh", 5)
         _check_cell(kind, x, states, w_ih, w_hh)
         dtype = x.layout.dtype
         if w_ih.layout.dtype is not dtype:

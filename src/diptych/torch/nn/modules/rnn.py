@@ -229,7 +229,7 @@ class RNNBase(Module):
 
     def _lift(self, hx: Any, batched: bool) -> Any:
         """A state with its batch axis."""
-        ndim = hx.layout.ndim
+        ndim = hx.dim()
         if ndim != (3 if batched else 2):
             form = "batched 3-D" if batched else "unbatched 2-D"
             raise RuntimeError(
@@ -354,11 +354,11 @@ class LSTM(RNNBase):
     def _lift(self, hx: Any, batched: bool) -> Any:
         h, c = hx[0], hx[1]
         wanted = 3 if batched else 2
-        if h.layout.ndim != wanted or c.layout.ndim != wanted:
+        if h.dim() != wanted or c.dim() != wanted:
             form = "batched 3-D" if batched else "unbatched 2-D"
             raise RuntimeError(
                 f"For {form} input, hx and cx should also be {form[-3:]} but got "
-                f"({h.layout.ndim}-D, {c.layout.ndim}-D) tensors"
+                f"({h.dim()}-D, {c.dim()}-D) tensors"
             )
         return (h, c) if batched else (expand_axis(h, 1), expand_axis(c, 1))
 
@@ -424,7 +424,7 @@ class RNNCellBase(Module):
     def _state(self, x: Any, state: Any, batched: bool, name: str) -> Any:
         if state is None:
             return recurrent.zero_state((x.layout.shape[0], self.hidden_size), x.layout.dtype)
-        ndim = state.layout.ndim
+        ndim = state.dim()
         if ndim not in (1, 2):
             raise ValueError(
                 f"{self._cell_name}: Expected {name} to be 1D or 2D, got {ndim}D instead"
