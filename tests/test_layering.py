@@ -35,7 +35,7 @@ FACES = {"torch", "tensorflow", "keras"}
 # Nobody imports these: we stand in their place. (The real Keras 3 runs on our backend.)
 FRAMEWORKS = {"torch", "tensorflow", "jax", "torchvision"}
 # Heavy optional packages, the only ones that a function may import: the first use pays.
-LATE = {"llvmlite", "scipy", "matplotlib", "mpi4py"}
+LATE = {"llvmlite", "scipy", "matplotlib", "mpi4py", "PIL", "tqdm", "google"}
 LLVM_FILES = re.compile(r"diptych/compiler/llvm/.*\.py|diptych/runtime/(\w+_)?loader\.py")
 
 

@@ -173,7 +173,7 @@ assert importlib.util.find_spec({name!r}) is not None
 for other in [{name!r} + ".no_such", "no_such_package"]:
     assert importlib.util.find_spec(other) is None
 assert not hasattr({name}, "no_such")
-for attribute in {{"torch": ["nn", "optim"], "tensorflow": []}}[{name!r}]:
+for attribute in {{"torch": ["nn", "optim"], "torchvision": ["ops"]}}.get({name!r}, []):
     assert getattr({name}, attribute) is sys.modules[{name!r} + "." + attribute]
 for full in [full for full in sys.modules if full.startswith(face.module + ".")]:
     alias = {name!r} + full[len(face.module):]
