@@ -15,6 +15,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "opinfo.json"
 WORKERS = 2
-SILENCE = 60  # seconds after which a worker is taken for hung
+SILENCE = 200  # seconds after which a worker is taken for hung
 
 
 def work(names: list[str] | None, start: int, step: int) -> None:
@@ -74,7 +75,8 @@ def results(names: list[str] | None = None) -> dict[str, dict[str, Any]]:
                 continue
             running.remove(worker)
             if worker.at is None and worker.process.returncode:
-                raise RuntimeError("a worker failed before it could judge anything")
+                worker.said.seek(0)
+                raise RuntimeError(f"a worker could not begin:\n{worker.said.read()[-2000:]}")
             if worker.at is not None:
                 found[worker.at["begin"]] = {
                     "internal": "", "seconds": 0, "verdict": "differs", "passed": 0, "samples": 0,
@@ -88,8 +90,9 @@ class _Worker:
     def __init__(self, names: list[str] | None, start: int) -> None:
         command = [sys.executable, "-W", "ignore", "-m", "tests.parity.opinfo"]
         command += ["--worker", str(start), "--only", *(names or [])]
+        self.said = tempfile.TemporaryFile("w+")
         self.process: Any = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            command, stdout=subprocess.PIPE, stderr=self.said, bufsize=0,
             cwd=HERE.parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         self.heard = time.monotonic()
