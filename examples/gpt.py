@@ -154,7 +154,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--letters", type=int, default=300, help="how long a sample it writes")
-    parser.add_argument("--wanted", type=float, default=2.0, help="the held-back loss to reach")
+    parser.add_argument("--wanted", type=float, help="the held-back loss to reach; default 2.0")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--losses", metavar="FILE", help="write the losses there, as JSON, and stop"
@@ -162,6 +162,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--plot", metavar="FILE", default="gpt.png")
     options = parser.parse_args()
     options.total = options.total or options.steps
+    if options.wanted is None:
+        options.wanted = math.inf if options.text else 2.0
     return options
 
 
