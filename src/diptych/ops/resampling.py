@@ -222,7 +222,8 @@ def _infer(layouts: tuple[Layout, ...], params: Params) -> Layout:
             op="resample", argument="bands", got=bands,
             expected=f"to lie on the axes of {list(place.shape)} from {first} on",
         )  # fmt: skip
-    whole = all(band.kind in ("mean", "nearest", "nearest-exact") and not band.adjoint for band in bands)
+    plain = ("mean", "nearest", "nearest-exact")
+    whole = all(band.kind in plain and not band.adjoint for band in bands)
     if place.dtype not in (REAL if whole else FLOATS):
         raise UnsupportedDTypeError(
             f"\"resample\" not implemented for '{place.dtype}'", op="resample", got=place.dtype

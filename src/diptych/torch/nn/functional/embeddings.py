@@ -50,8 +50,8 @@ def embedding(
         renormalize(weight, index, max_norm, norm_type)
     try:
         result = indexing.index_select(weight, input, 0)
-    except OutOfRangeError as error:
-        raise IndexError(f"index out of range in self: {error}") from None
+    except OutOfRangeError:
+        raise IndexError("index out of range in self") from None
     if weight.node is None or (padding_idx is None and not scale_grad_by_freq):
         return result
     return pass_through([result], scaling(input, padding_idx, scale_grad_by_freq))[0]
