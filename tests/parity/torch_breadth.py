@@ -251,6 +251,29 @@ def copies() -> Iterator[str]:
         yield f"torch.index_reduce(t([[1.0,2.0],[3.0,4.0],[5.0,6.0]]),0,t([0,2,0]),t([[2.0,1.0],[0.5,3.0],[4.0,9.0]]),'{how}',include_self={own})"
 
 
+def older() -> Iterator[str]:
+    for given in (
+        "t([1.0,-2.5,0.0])",
+        "t([[3,-1],[7,2]])",
+        "t([True,False])",
+        "torch.zeros(0)",
+        "t([1j])",
+        "t(2.0)",
+        "t([[1.5,2.0]],dtype=torch.float64)",
+    ):
+        yield f"torch.hash_tensor({given})"
+        yield f"torch.hash_tensor({given},-1,keepdim=True)"
+    for words in ("", "dim=0", "dim=(0,1),keepdim=True"):
+        yield f"torch.frobenius_norm(t([[1.0,2.0],[3.0,4.5]]),{words or 'dim=()'})"
+    yield from (
+        "torch.nuclear_norm(t([[1.0,2.0],[3.0,4.5]]))", "torch.nuclear_norm(t([[1.0,2.0],[3.0,4.5]]),True)", "torch.nuclear_norm(torch.ones(2,2,2),dim=(1,2))",
+        "torch.bartlett_window(5)", "torch.bartlett_window(5,periodic=False)", "torch.kaiser_window(5)", "torch.kaiser_window(6,False,3.0)",
+        "torch.get_deterministic_debug_mode()", "torch.is_anomaly_enabled()", "torch.is_anomaly_check_nan_enabled()", "torch.get_device(x)",
+        "torch.is_distributed(x)", "x.is_set_to(x)", "x.is_set_to(x.clone())", "x.dim_order()", "x.permute(2,0,1).dim_order()", "x.new(2,3).shape",
+        "x.new([1,2])", "x.to_dense()", "t([1.0,2.0]).map2_(t([3.0,4.0]),t([5.0,6.0]),lambda a,b,c:a*b+c)", "torch.set_deterministic_debug_mode(7)",
+    )  # fmt: skip
+
+
 def breadth() -> Iterator[str]:
-    for part in (special, factors, signals, masks, statistics, copies):
+    for part in (special, factors, signals, masks, statistics, copies, older):
         yield from part()

@@ -14,6 +14,7 @@ from diptych.ops import ctc as ctc
 from diptych.ops import decompositions as decompositions
 from diptych.ops import factors as factors
 from diptych.ops import fft as fft
+from diptych.ops import hashing as hashing
 from diptych.ops import indexing as indexing
 from diptych.ops import linalg as linalg
 from diptych.ops import loss as loss

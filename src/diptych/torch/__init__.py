@@ -24,6 +24,7 @@ from diptych.torch import joining as _joining
 from diptych.torch import methods as _methods
 from diptych.torch import movement as _movement
 from diptych.torch import namespace as _namespace
+from diptych.torch import older as _older
 from diptych.torch import ordering as _ordering
 from diptych.torch import printing as _printing
 from diptych.torch import products as _products
@@ -64,7 +65,7 @@ TABLES: tuple[dict[str, Any], ...] = (
     _printing.FUNCTIONS, _reductions.FUNCTIONS, _products.FUNCTIONS, _selection.FUNCTIONS,
     _ordering.FUNCTIONS, _namespace.FUNCTIONS, _composed.FUNCTIONS, _copies.FUNCTIONS,
     _calculus.FUNCTIONS,
-    _factors.FUNCTIONS, _spectral.FUNCTIONS, _statistics.FUNCTIONS,
+    _factors.FUNCTIONS, _spectral.FUNCTIONS, _statistics.FUNCTIONS, _older.FUNCTIONS,
     storage.FUNCTIONS, _dtypes.NAMED,
     {alias: _dtypes.NAMED[name] for alias, name in _dtypes.ALIASES.items()},
     _device.LAYOUTS, _device.MEMORY_FORMATS, _methods.IN_PLACE_FUNCTIONS,

@@ -29,30 +29,23 @@ FROM_LAYERS = frozenset(
 # The rest of the namespace's functions, and Tensor's methods.
 FUNCTIONS = frozenset(
     (
-        "alpha_dropout_ bartlett_window choose_qparams_optimized "
-        "clip_ compile cond dequantize dropout_ dsmm eig embedding_renorm_ empty_quantized "
-        "feature_alpha_dropout_ feature_dropout feature_dropout_ frobenius_norm from_file "
-        "fused_moving_avg_obs_fake_quant get_deterministic_debug_mode get_device "
-        "get_device_module hash_tensor hsmm hspmm "
-        "int_repr is_anomaly_check_nan_enabled is_anomaly_enabled is_distributed "
-        "is_vulkan_available kaiser_window lobpcg lstsq matrix_rank "
-        "native_dropout native_norm "
-        "nuclear_norm quantize_per_channel quantize_per_tensor "
-        "quantize_per_tensor_dynamic resize_as_sparse_ saddmm segment_reduce "
-        "set_anomaly_enabled set_deterministic_debug_mode slice_inverse smm solve "
-        "sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor "
-        "sparse_csc_tensor sparse_csr_tensor spmm sspaddmm symeig to_dlpack vmap while_loop"
+        "alpha_dropout_ choose_qparams_optimized clip_ compile cond dequantize dropout_ dsmm "
+        "eig embedding_renorm_ empty_quantized feature_alpha_dropout_ feature_dropout "
+        "feature_dropout_ from_file fused_moving_avg_obs_fake_quant hsmm hspmm int_repr "
+        "is_vulkan_available lobpcg lstsq matrix_rank native_dropout native_norm "
+        "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic resize_as_sparse_ "
+        "saddmm segment_reduce slice_inverse smm solve sparse_bsc_tensor sparse_bsr_tensor "
+        "sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor sparse_csr_tensor spmm "
+        "sspaddmm symeig to_dlpack vmap while_loop"
     ).split()
 )
 METHODS = frozenset(
     (
-        "ccol_indices chalf clip_ coalesce col_indices const_data_ptr crow_indices dense_dim "
-        "dequantize dim_order eig hardshrink hash_tensor index indices int_repr ipu "
-        "is_coalesced is_distributed is_set_to layout lstsq map2_ module_load mtia new prelu "
-        "qscheme record_stream reinforce resize resize_as resize_as_sparse_ row_indices "
-        "slice_inverse smm solve sparse_dim sparse_mask sspaddmm symeig to_dense to_mkldnn "
-        "to_padded_tensor to_sparse to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc "
-        "to_sparse_csr xpu"
+        "ccol_indices chalf clip_ coalesce col_indices crow_indices dense_dim dequantize eig "
+        "hardshrink index indices int_repr ipu is_coalesced layout lstsq module_load mtia prelu "
+        "qscheme reinforce resize resize_as resize_as_sparse_ row_indices slice_inverse smm "
+        "solve sparse_dim sparse_mask sspaddmm symeig to_mkldnn to_padded_tensor to_sparse "
+        "to_sparse_bsc to_sparse_bsr to_sparse_coo to_sparse_csc to_sparse_csr xpu"
     ).split()
 )
 

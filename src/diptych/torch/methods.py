@@ -19,6 +19,7 @@ from diptych.torch import (
     indexing,
     movement,
     namespace,
+    older,
     ordering,
     overrides,
     printing,
@@ -85,7 +86,7 @@ def power_of_number(self: Any, base: Any) -> Any:
 ROOMS: tuple[Any, ...] = (
     creation, random, gradients, movement, conversion, printing, indexing, reductions, products,
     selection, ordering, namespace, composed, overrides, copies, calculus, factors,
-    spectral, statistics,
+    spectral, statistics, older,
     storage,
 )  # fmt: skip
 
