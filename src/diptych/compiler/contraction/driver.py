@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from enum import IntEnum, auto
 
 from diptych.compiler.contraction.blocking import Tile
+from diptych.compiler.contraction.convert import storage, widen
 from diptych.compiler.contraction.descriptor import (
     BATCH_DIMS,
     OPERAND_WORDS,
@@ -27,9 +28,9 @@ from diptych.compiler.contraction.descriptor import (
 from diptych.compiler.contraction.frame import Frame, FrameWord
 from diptych.compiler.contraction.microkernel import write_tiles
 from diptych.compiler.contraction.packing import PackWriter
-from diptych.compiler.contraction.spec import Contraction, Store
+from diptych.compiler.contraction.spec import LLVM_TYPES, Contraction, Store
 from diptych.compiler.contraction.storing import FIRST, LAST
-from diptych.compiler.llvm.writer import Function, Module, Value, constant
+from diptych.compiler.llvm.writer import Function, Module, Value, constant, vector
 from diptych.compiler.target import Target
 
 KERNEL_PARAMETERS = [("ptr", "desc"), ("ptr", "ptrs")]
@@ -72,6 +73,7 @@ class DriverWriter:
         self.b_bytes = contraction.dtype_b.itemsize
         self.out_bytes = contraction.dtype_out.itemsize
         self.acc_bytes = contraction.accumulator.itemsize
+        self.target = target
         self.swapped = store is Store.COLUMN
         self.unit = self.tile.unit_bytes
         self.pointers = 2 + len(contraction.operands)  # C's place in ptrs
@@ -403,12 +405,46 @@ class DriverWriter:
         tile = self.tile
         size = f.mul(count, self.unit * tile.a_width)
         row, col = d[Slot.A_ROW], d[Slot.A_COL]
-        with f.loop(0, rows, tile.rows, carried=[room]) as loop:
+        start: Value | int = 0
+        if tile.rows == tile.a_width and not tile.pairs:
+            whole = f.binary("and", rows, -tile.rows)
+            start = f.select(f.compare("eq", row, 1), whole, constant("i64", 0))
+            self._pack_across(f, source, room, start, count, col, size)
+            room = f.offset(room, f.mul(f.binary("udiv", start, constant("i64", tile.rows)), size),
+                            "i8")  # fmt: skip
+        with f.loop(start, rows, tile.rows, carried=[room]) as loop:
             here = f.offset(source, f.mul(f.mul(loop.index, row), self.a_bytes), "i8")
             valid = f.minimum(f.sub(rows, loop.index), tile.rows)
             f.call("pack_a", "void", [here, loop.carried[0], count, elements, valid, row, col,
                                       constant("i64", tile.a_width)])  # fmt: skip
             loop.next([f.offset(loop.carried[0], size, "i8")])
+
+    def _pack_across(
+        self,
+        f: Function,
+        source: Value,
+        room: Value,
+        rows: Value,
+        count: Value,
+        col: Value,
+        size: Value,
+    ) -> None:
+        """Whole panels of a block of A whose rows are neighbours in memory, all at each step.
+
+        One panel after another would fetch each line of memory anew for every panel on it.
+        """
+        tile = self.tile
+        kind = LLVM_TYPES[self.contraction.dtype_a.name]
+        loaded = vector(tile.rows, storage(kind))
+        with f.when(f.compare("sgt", rows, 0)), f.loop(0, count) as step:
+            k = step.index
+            line = f.offset(source, f.mul(f.mul(k, col), self.a_bytes), "i8")
+            into = f.offset(room, f.mul(k, self.unit * tile.a_width), "i8")
+            with f.loop(0, rows, tile.rows, carried=[into], runs=True) as panel:
+                value = f.load(loaded, f.offset(line, f.mul(panel.index, self.a_bytes), "i8"))
+                value = widen(f, value, kind, tile.acc, self.target)
+                f.store(value, panel.carried[0], align=tile.unit_bytes)
+                panel.next([f.offset(panel.carried[0], size, "i8")])
 
     def _tiles(
         self,
