@@ -86,6 +86,8 @@ def box_of(problem: Problem, axis: int, band: int, channels: int, tile: Tile) ->
     # into the same few sets of the cache.
     line = _LINE // tile.unit_bytes
     channel = extents[0] * plane
+    if problem.x.lane == 1 and problem.x.levels[3] != 1:  # see ``FillWriter._turned``
+        channel += tile.lanes
     if channel >= 4 * line:
         channel = up(channel, line) * line
         channel += line if channel // line % 2 == 0 else 0

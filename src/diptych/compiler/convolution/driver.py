@@ -81,7 +81,7 @@ class DriverWriter:
         self.pointers = 3 if bias else 2  # C's place among the pointers
         self.unit = tile.unit_bytes
         TileWriter(module, dtype, tile, target, bias).write(finishing=over_taps)
-        FillWriter(module, dtype, tile, target).write()
+        FillWriter(module, dtype, tile, target, turns=True).write()
         PackWriter(module, "pack_lanes", dtype, tile, tile.lanes, target, False).write()
         write_table(module)
         if not over_taps:

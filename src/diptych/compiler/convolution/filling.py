@@ -49,9 +49,11 @@ class FillWriter:
     """
 
     def __init__(
-        self, module: Module, dtype: DType, tile: Tile, target: Target, spread: bool = False
-    ) -> None:
+        self, module: Module, dtype: DType, tile: Tile, target: Target, *,
+        spread: bool = False, turns: bool = False,
+    ) -> None:  # fmt: skip
         self.spread = spread  # whether elements of X may lie apart in the box
+        self.turns = turns  # whether the module has ``pack_lanes``
         self.dtype = dtype
         self.tile = tile
         self.target = target
@@ -67,6 +69,58 @@ class FillWriter:
         f = self.f
         desc, source, target, images, channels, *corner = f.parameters
         d = Descriptor(f, desc)
+        if not self.turns:
+            self._by_channel(d, source, target, images, channels, corner)
+        else:
+            together = f.compare("eq", d[Slot.X_CHANNEL], self.dtype.itemsize)
+            apart = f.compare("ne", d[Slot.X_LEVELS + 3], self.dtype.itemsize)
+            arguments = (d, source, target, images, channels, corner)
+            f.choose(f.binary("and", together, apart), lambda: self._turned(*arguments),
+                     lambda: self._by_channel(*arguments))  # fmt: skip
+        f.ret()
+
+    def _turned(
+        self, d: Descriptor, source: Value, target: Value, images: Value, channels: Value,
+        corner: Sequence[Value],
+    ) -> Sequence[Value]:  # fmt: skip
+        """Channels lie together in X: blocks of places and channels are turned in registers.
+
+        Zeros are written past the last row's end, where the box leaves room between channels.
+        """
+        f, size = self.f, self.dtype.itemsize
+        f.call("memset", "ptr", [target, constant("i32", 0), f.mul(images, d[Slot.BOX_IMAGE])])
+        step = f.binary("sdiv", d[Slot.X_LEVELS + 3], constant("i64", size))
+        pitch = f.binary("sdiv", d[Slot.BOX_CHANNEL], constant("i64", self.tile.unit_bytes))
+        left = f.maximum(f.sub(constant("i64", 0), corner[2]), 0)
+        right = f.minimum(d[Slot.BOX + 2], f.sub(d[Slot.SIZE + 2], corner[2]))
+        with (
+            f.loop(0, images) as image,
+            f.loop(0, d[Slot.BOX]) as plane,
+            f.loop(0, d[Slot.BOX + 1]) as row,
+        ):
+            first, good = self._source(d, 0, f.add(plane.index, corner[0]))
+            second, fine = self._source(d, 1, f.add(row.index, corner[1]))
+            with f.when(f.binary("and", good, fine)), f.loop(left, right, self.tile.lanes) as loop:
+                at = f.add(f.mul(first, d[Slot.X_LEVELS + 1]), f.mul(second, d[Slot.X_LEVELS + 2]))
+                at = f.add(at, f.mul(image.index, d[Slot.X_LEVELS]))
+                at = f.add(at, f.mul(f.add(loop.index, corner[2]), d[Slot.X_LEVELS + 3]))
+                to = f.add(
+                    f.mul(plane.index, d[Slot.BOX_AXES]), f.mul(row.index, d[Slot.BOX_AXES + 1])
+                )
+                to = f.add(to, f.mul(image.index, d[Slot.BOX_IMAGE]))
+                to = f.add(to, f.mul(loop.index, self.tile.unit_bytes))
+                f.call("pack_lanes", "void", [
+                    f.offset(source, at, "i8"), f.offset(target, to, "i8"), channels, channels,
+                    f.sub(right, loop.index), step, constant("i64", 1), pitch,
+                ])  # fmt: skip
+        return []
+
+    def _by_channel(
+        self, d: Descriptor, source: Value, target: Value, images: Value, channels: Value,
+        corner: Sequence[Value],
+    ) -> Sequence[Value]:  # fmt: skip
+        """One channel after the other, row by row."""
+        f = self.f
         unit = f.compare("eq", d[Slot.X_LEVELS + 3], self.dtype.itemsize)
         if self.spread:
             unit = f.binary("and", unit, f.compare("eq", d[Slot.FACTOR + 2], 1))
@@ -86,7 +140,7 @@ class FillWriter:
                         f.binary("and", good, fine))  # fmt: skip
                 f.choose(unit, lambda line=line: self._vectors(d, *line),  # type: ignore[misc]
                          lambda line=line: self._elements(d, *line))  # type: ignore[misc]  # fmt: skip
-        f.ret()
+        return []
 
     def _source(self, d: Descriptor, axis: int, place: Value) -> tuple[Value, Value]:
         """(index in X of a place of the box, whether there is one)."""

@@ -54,7 +54,7 @@ class PlaneWriter:
         self.step = step
         self.acc = vector(tile.lanes, tile.acc)
         self.pointers = 3 if bias else 2
-        FillWriter(module, dtype, tile, target, spread).write()
+        FillWriter(module, dtype, tile, target, spread=spread).write()
         write_table(module)
 
     def write(self) -> None:
