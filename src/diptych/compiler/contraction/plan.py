@@ -345,8 +345,9 @@ def _packs(
         pack_b = True
     if not pack_b and m > 16 * tile.rows and k * n * size > (256 << 10):
         pack_b = True
-    # Rows far apart share few cache sets and pages: worth a copy once enough columns use it.
-    pack_a = not a_plain or (n > 4 * tile.width and m * k * size > (1 << 20))
+    # Rows far apart share few cache sets and pages: worth a copy once enough columns use it. But
+    # where a tile's rows lie side by side, reading them there is as quick as packing (-3 %).
+    pack_a = not a_plain or (problem.a.row != 1 and n > 4 * tile.width and m * k * size > (1 << 20))
     if not pack_a and problem.a.col != 1 and problem.a.row != 1 and n > 2 * tile.width:
         pack_a = True
     return pack_a, pack_b
