@@ -97,7 +97,7 @@ for kind, layers, bias, first, both in itertools.product(
 for kind in KINDS:
     for steps, batch, features, hidden in (
         (7, 1, 3, 17), (9, 3, 16, 16), (2, 5, 1, 33), (8, 20, 7, 40), (6, 70, 5, 8), (1, 9, 6, 24),
-        (13, 2, 2, 1),
+        (13, 2, 2, 1), (4, 3, 5, 64), (3, 2, 4, 256),
     ):  # fmt: skip
         torch.manual_seed(steps)
         layer, x = kind(features, hidden), torch.randn(steps, batch, features)

@@ -52,7 +52,7 @@ def check(guarded, sample: Sample, backward: bool, target_name: str, at_end: boo
         kind, dtype, steps, weights.shape[1], target, backward=backward,
         keep=not backward and sample.params[3], extra=len(arrays) > base, incoming=backward,
     )  # fmt: skip
-    desc = descriptor(spec, steps, reverse, *weights.shape)
+    desc = descriptor(spec, steps, reverse, *weights.shape, weights.shape[0])
     given = [guarded.place(a, at_end) for a in arrays]
     results = [guarded.place(np.full_like(w, np.nan), at_end) for w in wanted]
     assert len(given) + len(results) == len(spec.pointers)
@@ -141,6 +141,25 @@ def test_any_number_of_threads_gives_the_same_bits(kind) -> None:
             pool.set_num_threads(before)
         for other in seen[1:]:
             assert all(np.array_equal(a, b) for a, b in zip(seen[0], other, strict=True))
+
+
+@pytest.mark.parametrize("kind", list(recurrence.GATES))
+def test_rows_a_page_apart_are_spaced(kind) -> None:
+    """Results whose rows would fall into few sets of a cache have gaps between them."""
+    hidden = 1024 // (4 * recurrence.GATES[kind]) if kind != "gru" else 256
+    operands = recurrence._case(
+        np.random.default_rng(8), kind, (5, 5, 2), hidden, False, dtypes.float32
+    )
+    sample = backward_of(Sample(tuple(operands), (kind, (5, 5, 2), False, True)))
+    wanted = recurrence.GRADIENT.reference(*sample.operands, *sample.params)
+    evaluator = engine.EagerEvaluator(engine.NativeBackend())
+    given = [copy_array(np.asarray(a), Tensor) for a in sample.operands]
+    made = evaluator.apply(recurrence.GRADIENT, given, sample.params)
+    width = recurrence.GATES[kind] * hidden
+    assert made[0].layout.strides == (width + 64, 1)
+    for got, want in zip(made, wanted, strict=True):
+        scale = max(1.0, np.abs(want).max())
+        assert np.allclose(got.values(), want, rtol=0, atol=3e-5 * scale)
 
 
 def test_one_sequence_is_cut_across_its_hidden_units() -> None:

@@ -259,7 +259,7 @@ class KernelWriter:
         self.f, self.d, self.words = f, d, words
         self.pitches = {
             "width": f.mul(d[Slot.WIDTH], self.size), "hidden": f.mul(d[Slot.HIDDEN], self.size),
-            "state": f.mul(d[Slot.STATE], self.size),
+            "state": f.mul(d[Slot.STATE], self.size), "spaced": f.mul(d[Slot.PITCH], self.size),
             "four": f.mul(d[Slot.HIDDEN], 4 * self.size), "none": constant("i64", 0),
         }  # fmt: skip
 
@@ -356,7 +356,7 @@ class KernelWriter:
         arrays = {
             "kept": self.array("kept", start, "four" if gated else "hidden"),
             "dh": self.array("dh", first, "state"),
-            "dgates": self.array("dgates", start, "width"),
+            "dgates": self.array("dgates", start, "spaced"),
         }  # fmt: skip
         if gated:
             arrays["before"] = self.array("before", start, "hidden")
@@ -365,7 +365,7 @@ class KernelWriter:
         if spec.kind == "lstm":
             arrays["dc"] = self.array("dc", first, "hidden")
         if spec.kind == "gru":
-            arrays["dhidden"] = self.array("dhidden", start, "width")
+            arrays["dhidden"] = self.array("dhidden", start, "spaced")
         if room is not None:  # what reaches h goes through the projection first
             total = self.array("total", start, "state")
             names = ["dh", *(["dy"] if spec.incoming else [])]

@@ -28,6 +28,7 @@ class Slot(IntEnum):
     SECOND_PANEL = auto()  # and of the projection
     PACKED = auto()  # bytes of the packed recurrent weights
     SECOND_PACKED = auto()
+    PITCH = auto()  # from one row of the gates' cotangents to the next
     TABLE = auto()
 
 
