@@ -236,11 +236,15 @@ class EagerEvaluator:
     # ---- in place
 
     def into(self, out: Tensor, op: Operation, operands: Sequence[Tensor], params: Params) -> None:
-        key = ("into", out.layout, *[x.layout for x in operands], params)
+        if len(operands) == 2:
+            a, b = operands
+            key: Any = ("into", out.layout, a.layout, b.layout, params)
+        else:
+            key = ("into", out.layout, *[x.layout for x in operands], params)
         plan = op.plans.get(key)
         if plan is None:
             plan = self.into_plan(op, out, operands, params, key)
-        plan(out, *operands)
+        plan(out, operands)
 
     def into_plan(
         self, op: Operation, out: Tensor, operands: Sequence[Tensor], params: Params, key: Any
@@ -257,7 +261,7 @@ class EagerEvaluator:
         elementwise = len(graph.nodes) == 1 and graph.nodes[0].op.family == "elementwise"
         write = direct_write(executable, len(operands)) or executable.run_into
 
-        def plan(target: Tensor, *given: Tensor) -> None:
+        def plan(target: Tensor, given: Sequence[Tensor]) -> None:
             buffer = target.buffer
             for x in given:
                 if x.buffer is buffer and not (
@@ -308,9 +312,17 @@ def direct_write(
     released = executable.stretches[0].released
     native_call = native.call_released if released else native.call
 
-    def write(target: Tensor, given: Sequence[Tensor]) -> None:
+    def write1(target: Tensor, given: Sequence[Tensor]) -> None:
+        native_call(kernel, desc, given[0].address, target.address)
+
+    def write2(target: Tensor, given: Sequence[Tensor]) -> None:
+        a, b = given
+        native_call(kernel, desc, a.address, b.address, target.address)
+
+    def write_any(target: Tensor, given: Sequence[Tensor]) -> None:
         native_call(kernel, desc, *[x.address for x in given], target.address)
 
+    write = write1 if operands == 1 else write2 if operands == 2 else write_any
     write.program = executable  # type: ignore[attr-defined]  # owns desc
     return write
 

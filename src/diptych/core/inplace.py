@@ -41,11 +41,18 @@ def update(target: Tensor, op: Operation, operands: Sequence[Tensor], params: Pa
             "array); clone it first"
         )
     node = None
-    if tape.mode.enabled and (target.node is not None or any(x.node is not None for x in operands)):
+    recorded = target.node is not None
+    if not recorded:
+        for x in operands:
+            if x.node is not None:
+                recorded = True
+                break
+    if recorded and tape.mode.enabled:
         refuse_leaf(target)
         if op.differentiable and target.layout.dtype.is_inexact:
             node = CallNode(op, params, operands, (target,))
-    refuse_overlap(target, op)
+    if not target.layout.contiguous:
+        refuse_overlap(target, op)
     call.current.into(target, op, operands, params)
     buffer.version += 1
     if node is not None:

@@ -13,12 +13,12 @@ from diptych.core.dtypes import DType
 from diptych.core.layout import check_shape, layout
 from diptych.core.tape import Leaf
 from diptych.core.tensor import Tensor as CoreTensor
-from diptych.core.tensor import cast_class, copy_array, from_array, wrap
+from diptych.core.tensor import cast_class, copy_array, from_array, number, wrap
 from diptych.ops import select
 from diptych.ops.select import ASSIGN, CAST
 from diptych.torch import dtypes
 from diptych.torch.creation import as_tensor, fitting
-from diptych.torch.device import check_device, device
+from diptych.torch.device import CPU, check_device, device
 from diptych.torch.dtypes import core_of
 from diptych.torch.gradient_nodes import label
 from diptych.torch.memory_formats import arranged
@@ -31,11 +31,10 @@ from diptych.torch.tensor import Tensor
 
 def item(self: Any) -> Any:
     """The only element as a Python number."""
-    if self.layout.size != 1:
-        raise RuntimeError(
-            f"a Tensor with {self.layout.size} elements cannot be converted to Scalar"
-        )
-    return self.values().item()
+    place = self.layout
+    if place.size != 1:
+        raise RuntimeError(f"a Tensor with {place.size} elements cannot be converted to Scalar")
+    return number(self)
 
 
 def tolist(self: Any) -> Any:
@@ -50,7 +49,7 @@ def to_bool(self: Any) -> bool:
         if not size:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
         raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-    return bool(self.values().item())
+    return bool(number(self))
 
 
 def to_float(self: Any) -> float:
@@ -73,7 +72,7 @@ def to_index(self: Any) -> int:
     place = self.layout
     if place.size != 1 or place.dtype.is_inexact:
         raise TypeError("only integer tensors of a single element can be converted to an index")
-    return int(self.values().item())
+    return int(number(self))
 
 
 def length(self: Any) -> int:
@@ -102,7 +101,7 @@ def contains(self: Any, element: Any) -> bool:
 def formatted(self: Any, spec: str) -> str:
     """A single number by its format; anything else as it prints."""
     if not self.layout.ndim and type(self) is Tensor:
-        return format(self.values().item(), spec)
+        return format(number(self), spec)
     return object.__format__(self, spec)
 
 
@@ -150,6 +149,12 @@ def convert(x: Any, core: DType, copy: bool = False) -> Any:
 
 def to(self: Any, *args: Any, **kwargs: Any) -> Any:
     """The tensor with another dtype, on a device, or as another tensor's."""
+    if len(args) == 1 and not kwargs:  # the commonest calls: .to(dtype), .to(device)
+        only = args[0]
+        if only.__class__ is dtypes.dtype:
+            return convert(self, core_of(only, "to"))
+        if only is CPU or (only.__class__ is str and only == "cpu"):
+            return self
     copy = kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)
     memory_format = kwargs.pop("memory_format", None)

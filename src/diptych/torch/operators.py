@@ -84,6 +84,21 @@ class Binary:
 
     def into(self, target: Tensor, other: Any) -> Tensor:
         """``target`` becomes the result, in place."""
+        place = target.layout
+        operand, params = other, None
+        if isinstance(other, CoreTensor):
+            given = other.layout
+            # The same shape and dtype: nothing to promote, to check or to convert.
+            if given is place or (given.shape == place.shape and given.dtype is place.dtype):
+                params = self.same.get(place.dtype)
+        else:
+            table = self.numbers.get(other.__class__)
+            params = None if table is None else table.get(place.dtype)
+            if params is not None:
+                operand = constant(other, params[0])
+        if params is not None and params[0] is place.dtype and self.op not in TRUTH:
+            inplace.update(target, self.op, (target, operand), params)
+            return target
         if not isinstance(other, CoreTensor):
             other = number(other, f"{self.name}_", "other", 1)
             dtype = self.dtype(target, other)
