@@ -238,7 +238,7 @@ def _convolution(x: Array, weight: Array, *rest: Any) -> Array:
         seen = _grouped(padded[window], groups)
         total += np.matmul(split[tap], seen)
     total = total.reshape(x.shape[0], features, *outputs)
-    return total + bias[0].reshape(-1, *[1] * len(kernel)) if bias else total  # type: ignore[no-any-return]
+    return total + bias[0].reshape(-1, *[1] * len(kernel)) if bias else total
 
 
 def _convolution_input(y: Array, weight: Array, *rest: Any) -> Array:
