@@ -7,6 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 
 ALIGNMENT = 64
+# Where versions start: 0, but while a whole call is recorded a number above all counts, so that
+# the recorder can tell what was made during it.
+EPOCH_BITS = 40
+epoch = 0
 
 
 class Allocator(Protocol):
@@ -46,7 +50,7 @@ class Buffer:
         self.address = address
         self.nbytes = nbytes
         self.memory = memory
-        self.version = 0
+        self.version = epoch
         self.writable = writable
 
 
@@ -67,7 +71,7 @@ class PooledBuffer(Buffer):
 
     def __init__(self, nbytes: int) -> None:
         self.nbytes = nbytes
-        self.version = 0
+        self.version = epoch
         self.writable = True
         self.waiting = waiting = _waiting.get(nbytes)
         if waiting:

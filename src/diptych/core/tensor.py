@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from diptych.core import buffer as buffers
-from diptych.core import dtypes
+from diptych.core import dtypes, recording
 from diptych.core.buffer import Buffer, PooledBuffer
 from diptych.core.dtypes import DType
 from diptych.core.layout import Layout, layout
@@ -111,6 +111,8 @@ class Tensor:
 
     def export(self) -> Array:
         """The same memory as a NumPy array that keeps the buffer alive."""
+        if recording.active is not None:
+            recording.active.read(self)
         return np.asarray(_Exporter(self))
 
     def values(self) -> Array:

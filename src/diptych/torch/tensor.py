@@ -7,7 +7,7 @@ import operator
 from typing import Any
 
 from diptych.core import tape
-from diptych.core.buffer import Buffer
+from diptych.core.buffer import EPOCH_BITS, Buffer
 from diptych.core.tape import Leaf
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import alias, cast_class, wrap
@@ -16,6 +16,8 @@ from diptych.torch.device import CPU, device
 from diptych.torch.dtypes import BY_INDEX
 from diptych.torch.gradient_nodes import grad_fn_of
 from diptych.torch.size import Size
+
+_COUNT = (1 << EPOCH_BITS) - 1
 
 
 class TwinBuffer(Buffer):
@@ -150,7 +152,7 @@ class Tensor(CoreTensor):
 
     @property
     def _version(self) -> int:
-        return self.buffer.version
+        return self.buffer.version & _COUNT
 
     @property
     def _base(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from diptych.core import recording
 from diptych.core.random.rounding import Array
 
 STATE_BYTES = 5056
@@ -67,6 +68,8 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Restart the stream. Negative seeds count down from 2**64; the low 32 bits matter."""
+        if recording.active is not None:
+            recording.active.draw()
         seed = int(seed)
         if not -(1 << 63) <= seed < 1 << 64:
             raise ValueError(
@@ -89,14 +92,20 @@ class Generator:
 
     def random(self) -> int:
         """The next 32-bit draw."""
+        if recording.active is not None:
+            recording.active.draw()
         return self._bits.random_raw()
 
     def random64(self) -> int:
         """The next two draws as one number, the earlier one in the high half."""
+        if recording.active is not None:
+            recording.active.draw()
         return self._bits.random_raw() << 32 | self._bits.random_raw()
 
     def bits(self, count: int) -> Array:
         """The next ``count`` draws (uint32)."""
+        if recording.active is not None:
+            recording.active.draw()
         if count < 64:  # one call per draw costs less than randint's argument checks
             raw = self._bits.random_raw
             return np.array([raw() for _ in range(count)], np.uint32)
@@ -109,6 +118,8 @@ class Generator:
 
     def noise(self, out: int, count: int, bound: int, value: float) -> bool:
         """Write dropout's noise to the float32 memory at ``out``; False where no code can."""
+        if recording.active is not None:
+            recording.active.draw()
         if native.noise is None or count < _MANY:
             return False
         with self._bits.lock:
@@ -155,6 +166,8 @@ class Generator:
 
     def set_state(self, state: Array) -> Generator:
         """Continue from the bytes of ``get_state`` or of ``torch.get_rng_state()``."""
+        if recording.active is not None:
+            recording.active.draw()
         state = np.asarray(state)
         if state.dtype != np.uint8 or state.size != STATE_BYTES:
             raise ValueError(

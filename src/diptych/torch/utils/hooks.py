@@ -7,6 +7,8 @@ import weakref
 from collections import OrderedDict
 from typing import Any
 
+from diptych.core import recording
+
 _ids = itertools.count()
 
 
@@ -32,6 +34,7 @@ class RemovableHandle:
             hooks = reference()
             if hooks is not None:
                 hooks.pop(self.id, None)
+        recording.restructured()
 
     def __getstate__(self) -> Any:
         return (self.hooks_dict_ref(), self.id, tuple(ref() for ref in self.extra_dict_ref))
@@ -55,6 +58,7 @@ def register(hooks: Any, hook: Any, *, prepend: bool = False, extra: Any = None)
     """Enter ``hook`` in ``hooks`` (an OrderedDict), last or first, and give its handle."""
     handle = RemovableHandle(hooks, extra_dict=extra)
     hooks[handle.id] = hook
+    recording.restructured()
     if prepend:
         hooks.move_to_end(handle.id, last=False)
     return handle

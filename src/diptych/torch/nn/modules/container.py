@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
+from diptych.core import recording
 from diptych.torch.nn.modules.module import Module, indented, type_name
 from diptych.torch.nn.parameter import Parameter
 from diptych.torch.tensor import Tensor
@@ -244,6 +245,7 @@ class ModuleDict(Module):
 
     def __delitem__(self, key: str) -> None:
         del self._modules[key]
+        recording.restructured()
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -256,6 +258,7 @@ class ModuleDict(Module):
 
     def clear(self) -> None:
         self._modules.clear()
+        recording.restructured()
 
     def pop(self, key: str) -> Any:
         found = self[key]

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from diptych.core import tape
+from diptych.core import recording, tape
 from diptych.torch.nn.modules import state
 from diptych.torch.nn.modules.conversion import convert_tensors, converter
 from diptych.torch.nn.modules.hooks import BackwardHooks, everywhere, on_registration, seen
@@ -218,6 +218,7 @@ class Module:
             raise KeyError(f'{what} name can\'t contain "."')
         if name == "":
             raise KeyError(f'{what} name can\'t be empty string ""')
+        recording.restructured()
         if name not in self.__dict__[members] and hasattr(self, name):
             raise KeyError(f"attribute '{name}' already exists")
 
@@ -277,6 +278,7 @@ class Module:
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        recording.restructured()
         own = self.__dict__
         parameters = own.get("_parameters")
         if isinstance(value, Parameter):
@@ -331,6 +333,7 @@ class Module:
             own["_non_persistent_buffers_set"].discard(name)
 
     def __delattr__(self, name: str) -> None:
+        recording.restructured()
         for members in (self._parameters, self._buffers, self._modules):
             if name in members:
                 del members[name]
