@@ -20,6 +20,7 @@ from diptych.graph.trace import Traced, trace
 from diptych.ops.activation import silu
 from diptych.ops.arithmetic import add, mul
 from diptych.ops.indexing import masked_fill, masked_select, nonzero
+from diptych.ops.movement import as_strided
 from diptych.ops.normalization import softmax
 from diptych.ops.sorting import sort, unique
 from diptych.ops.transcendental import exp
@@ -150,13 +151,41 @@ def test_verify_finds_what_is_wrong() -> None:
         graph.verify()
 
 
+def test_verify_finds_wrong_inputs_constants_and_views() -> None:
+    graph = trace(lambda x: mul(exp(x), 2.0), [PLACE])
+    (constant,) = graph.constants
+    graph.inputs = (*graph.inputs, constant)
+    with pytest.raises(GraphError, match="defined once"):
+        graph.verify()
+    graph.inputs = (99,)
+    with pytest.raises(GraphError, match="a value with a layout"):
+        graph.verify()
+    graph = trace(lambda x: mul(exp(x), 2.0), [PLACE])
+    graph.constants[constant] = copy_array(np.zeros(3), Tensor)
+    with pytest.raises(GraphError, match="the dtype and shape of its layout"):
+        graph.verify()
+    graph = trace(lambda x: as_strided(x, (2,), (3,), 0), [PLACE])
+    graph.verify()
+    graph = trace(lambda x: as_strided(x, (2,), (7,), 0), [PLACE])
+    with pytest.raises(GraphError, match="a view inside"):
+        graph.verify()
+
+
+def test_verify_accepts_repeated_outputs() -> None:
+    graph = trace(lambda x: (x, exp(x), x), [PLACE])
+    graph.outputs += graph.outputs
+    graph.verify()
+
+
 def test_a_graph_prints_on_a_screen() -> None:
-    text = str(trace(lambda x: mul(exp(x), 2.0), [PLACE]))
-    assert text.splitlines() == [
-        "inputs %0: float64[2, 3]",
-        "%2: float64[] = constant 2.0",
-        "%1: float64[2, 3] = exp(%0; dtype=float64)",
-        "%3: float64[2, 3] = mul(%1, %2; dtype=float64)",
+    graph = trace(lambda x: mul(exp(x), 2.0), [PLACE])
+    line = graph.nodes[0].source
+    assert line.startswith(__file__)
+    assert str(graph).replace(f"  # {line}", "").replace(f"\n  {line}", "").splitlines() == [
+        "inputs %0: f64[2, 3]",
+        "%2: f64[] = constant 2.0",
+        "%1: f64[2, 3] = exp(%0; dtype=f64)",
+        "%3: f64[2, 3] = mul(%1, %2; dtype=f64)",
         "outputs %3",
     ]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from diptych.core.layout import Layout
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError
 
+R = TypeVar("R")
 Params = tuple[Any, ...]
 Infer = Callable[..., "Layout | tuple[Layout, ...]"]
 
@@ -261,6 +262,15 @@ def register(operation: Operation) -> None:
 def lookup(name: str) -> Operation:
     """The operation called ``name``; KeyError if there is none."""
     return _registry[name]
+
+
+records: dict[str, type[Any]] = {}  # kinds of named tuples among parameters, by their names
+
+
+def record(cls: type[R]) -> type[R]:
+    """Enter a NamedTuple that stands in parameters, so that graphs with it can be read back."""
+    records[cls.__name__] = cls
+    return cls
 
 
 def registered() -> tuple[Operation, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from diptych.core.layout import Layout
 from diptych.core.operation import Params, Primitive
-from diptych.errors import GraphError
+from diptych.graph import text, verify
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Node:
     source: str = ""
 
 
-@dataclass
+@dataclass(eq=False)
 class Graph:
     """A pure program over numbered values.
 
     ``layouts[v]`` gives value v's dtype and shape (inputs keep the strides they were traced with,
     every other value is row-major); ``constants`` maps values to tensors known when it was traced.
+    Two graphs are equal when they do the same in the same order, whatever their values are called
+    and wherever they come from.
     """
 
     layouts: list[Layout] = field(default_factory=list)
@@ -42,54 +44,25 @@ class Graph:
 
     def verify(self) -> None:
         """Raise GraphError unless values are defined once, before use, with their op's shape."""
-        defined = set(self.inputs) | set(self.constants)
-        for node in self.nodes:
-            for operand in node.operands:
-                if operand not in defined:
-                    raise GraphError(
-                        op=node.op.name, argument=f"value %{operand}", expected="defined first"
-                    )
-            inferred = node.op.infer(tuple(self.layouts[v] for v in node.operands), node.params)
-            expected = inferred if isinstance(inferred, tuple) else (inferred,)
-            got = tuple(self.layouts[v] for v in node.results)
-            if [(p.dtype, p.shape) for p in got] != [(p.dtype, p.shape) for p in expected]:
-                raise GraphError(
-                    op=node.op.name, argument="results", got=got, expected=f"{expected}"
-                )
-            for result in node.results:
-                if result in defined:
-                    raise GraphError(
-                        op=node.op.name, argument=f"value %{result}", expected="defined once"
-                    )
-                defined.add(result)
-        for output in self.outputs:
-            if output not in defined:
-                raise GraphError(argument=f"output %{output}", expected="a defined value")
+        verify.verify(self)
 
     def prune(self) -> None:
         """Drop the nodes and constants that no output needs."""
         needed = set(self.outputs)
         kept = []
         for node in reversed(self.nodes):
-            if needed.intersection(node.results):
+            if not needed.isdisjoint(node.results):
                 needed.update(node.operands)
                 kept.append(node)
         self.nodes = kept[::-1]
         self.constants = {v: c for v, c in self.constants.items() if v in needed}
 
-    def __str__(self) -> str:
-        def named(value: int) -> str:
-            return f"%{value}"
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Graph):
+            return NotImplemented
+        return self is other or text.same_graph(self, other)
 
-        lines = [f"inputs {', '.join(f'%{v}: {self.layouts[v]}' for v in self.inputs)}"]
-        for value, constant in self.constants.items():
-            shown = constant.item() if constant.layout.size == 1 else "..."
-            lines.append(f"%{value}: {self.layouts[value]} = constant {shown}")
-        for node in self.nodes:
-            results = ", ".join(f"%{v}: {self.layouts[v]}" for v in node.results)
-            operands = ", ".join(map(named, node.operands))
-            params = ", ".join(
-                f"{name}={value}" for name, value in zip(node.op.params, node.params, strict=False)
-            )
-            lines.append(f"{results} = {node.op.name}({operands}{'; ' if params else ''}{params})")
-        return "\n".join([*lines, f"outputs {', '.join(map(named, self.outputs))}"])
+    __hash__ = None  # type: ignore[assignment]  # it can be changed
+
+    def __str__(self) -> str:
+        return text.format_graph(self)

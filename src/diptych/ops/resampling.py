@@ -17,7 +17,7 @@ import numpy as np
 from diptych.core import call
 from diptych.core.dtypes import FLOATS, REAL, float64
 from diptych.core.layout import Layout, Shape, layout
-from diptych.core.operation import BadCall, Params, Primitive, Sample
+from diptych.core.operation import BadCall, Params, Primitive, Sample, record
 from diptych.core.tensor import Tensor
 from diptych.errors import ShapeError, UnsupportedDTypeError
 from diptych.ops.families import primitive
@@ -26,6 +26,7 @@ from diptych.ops.window import Window, batch_spatial, spans
 Array = np.ndarray[Any, Any]
 
 
+@record
 class Band(NamedTuple):
     """A map along one axis from ``extent`` elements to ``out``; ``adjoint`` turns it round.
 

@@ -16,7 +16,7 @@ import numpy as np
 from diptych.core import call
 from diptych.core.dtypes import NUMERIC, REAL, int32, int64
 from diptych.core.layout import Layout, Shape, layout
-from diptych.core.operation import BadCall, Params, Primitive, Sample
+from diptych.core.operation import BadCall, Params, Primitive, Sample, record
 from diptych.core.tensor import Tensor, cast_class
 from diptych.errors import ShapeError, UnsupportedDTypeError
 from diptych.ops.families import primitive, ulp
@@ -27,6 +27,7 @@ Array = np.ndarray[Any, Any]
 _INT32_LIMIT = 1 << 31
 
 
+@record
 class Window(NamedTuple):
     """The windows along one axis of ``extent`` elements: ``out`` of them.
 
