@@ -123,6 +123,26 @@ def test_any_strides(name):
         assert close(result, want, dtypes.float32), (first, second, out)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_broadcast_and_reversed_operands(name):
+    case = square(2, 6, 9, 20, 3, 2, 2)
+    given = arrays(case, dtypes.float32)
+    looks = [
+        lambda a: np.broadcast_to(a[:1, :1, :1, :1], a.shape),
+        lambda a: np.broadcast_to(a[..., :1], a.shape),
+        lambda a: np.broadcast_to(a[:, :1], a.shape),
+        lambda a: a[::-1, ::-1, ::-1, ::-1],
+    ]
+    for first, second in itertools.product(looks, repeat=2):
+        x, w, y = (look(given[key]) for look, key in
+                   zip((first, second, second), ("x", "w", "y"), strict=True))  # fmt: skip
+        seen = {**given, "x": x, "w": w, "y": y}
+        want = wanted(name, seen, case, dtypes.float32)
+        out = np.full(want.shape, 7, "f")
+        run(name, operands_of(name, seen), out, case)
+        assert close(out, want, dtypes.float32)
+
+
 @pytest.mark.parametrize("by", ["tiles", "planes"])
 @pytest.mark.parametrize("name", NAMES)
 def test_the_result_does_not_depend_on_threads(name, by):

@@ -211,7 +211,7 @@ class DriverWriter:
         pitch = f.select(down, f.sub(zero, width), width)
         # Lanes close together, each with a short run: what comes next is far off, and is fetched.
         ahead, spread = d[Slot.B_LEVELS], f.mul(d[Slot.B_LANE], self.tile.lanes)
-        near = f.compare("sle", d[Slot.B_LANE], constant("i64", 64))
+        near = f.compare("ule", d[Slot.B_LANE], constant("i64", 64))
         lines = f.select(near, f.binary("lshr", spread, 6), zero)
 
         def nest(level: int, here: Value, there: Value) -> Value:

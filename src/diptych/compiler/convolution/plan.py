@@ -61,19 +61,18 @@ def reads_x_itself(problem: Problem, chosen: Cuts) -> bool:
 
 def merged_levels(levels: Four, extents: Sequence[int]) -> tuple[int, int]:
     """(levels from the innermost that make one run, elements from one step of it to the next)."""
-    run = 1  # steps so far
-    stride = 0
-    merged = 0
+    run, merged = 1, 0  # steps and levels so far
+    stride: int | None = None
     for level in range(3, -1, -1):
         extent = extents[level]
         if extent != 1:
-            if run == 1:
+            if stride is None:
                 stride = levels[level]
             elif levels[level] != stride * run:
                 break
             run *= extent
         merged += 1
-    return merged, stride if stride else 1
+    return merged, 1 if stride is None else stride
 
 
 def _align(number: int) -> int:
