@@ -17,7 +17,7 @@ from diptych.core.buffer import PooledBuffer
 from diptych.core.inplace import register_view
 from diptych.core.layout import Layout, layout
 from diptych.core.operation import Composite, Context, Operation, Params, Primitive
-from diptych.core.tensor import Tensor, copy_array, empty, store, wrap
+from diptych.core.tensor import Tensor, copy_array, empty, store
 from diptych.errors import ShapeError
 from diptych.graph.graph import Graph
 from diptych.graph.interpreter import interpret
@@ -26,7 +26,7 @@ from diptych.ops import declared as declared
 from diptych.runtime import draws, native, objects
 from diptych.runtime.allocator import CachingAllocator
 from diptych.runtime.checking import CheckedExecutable
-from diptych.runtime.program import Program, joined
+from diptych.runtime.program import NativeStretch, Program, joined
 
 _PLANS_LIMIT = 4096  # per operation; programs whose shapes never repeat must not grow for ever
 
@@ -117,7 +117,8 @@ class NativeBackend:
 
     def plan(self, graph: Graph) -> Plan:
         program = Program(lower(graph, objects.target()))
-        return direct_plan(program) or general_plan(program.run, len(graph.outputs))
+        plan = direct_plan(program) or stretch_plan(program)
+        return plan or general_plan(program.run, len(graph.outputs))
 
 
 class CheckingBackend(NativeBackend):
@@ -165,6 +166,57 @@ def direct_plan(program: Program) -> Plan | None:
 
     plan: Any = plan1 if program.inputs == 1 else plan2
     plan.program = keep
+    return plan
+
+
+def stretch_plan(program: Program) -> Plan | None:
+    """A plan for one native stretch into fresh results, which only checks of indices may follow."""
+    first, *rest = program.stretches or [None]
+    guards = [program.guard(step) for step in rest]
+    if not isinstance(first, NativeStretch) or None in guards:
+        return None
+    if not program.outputs or any(position < 0 for position, _, _ in program.outputs):
+        return None
+    run = native.run_program_released if first.released else native.run_program
+    table, sizes, arena_bytes = first.address, program.sizes, program.arena_bytes
+    single = len(program.outputs) == 1
+    outputs = program.outputs
+    new = object.__new__
+    nbytes, (_, only, skip) = (sizes or [0])[0], outputs[0]
+
+    def plan_one(*operands: Tensor) -> Any:  # one result, nothing in between
+        buffer = PooledBuffer(nbytes)
+        address = buffer.address
+        run(table, 0, *[x.address for x in operands], address)
+        out = new(operands[0].result_type)
+        out.layout = only
+        out.buffer = buffer
+        out.address = address + skip
+        return out
+
+    def plan_any(*operands: Tensor) -> Any:
+        arena = PooledBuffer(arena_bytes) if arena_bytes else None
+        buffers = [PooledBuffer(nbytes) for nbytes in sizes]
+        run(
+            table, arena.address if arena is not None else 0,
+            *[x.address for x in operands], *[buffer.address for buffer in buffers],
+        )  # fmt: skip
+        for at, check in guards:  # the kernel wrote whether an index was out of range
+            if arena.memory[at]:  # type: ignore[union-attr]
+                check(operands, buffers, arena)
+        cls = operands[0].result_type if operands else Tensor
+        results = []
+        for position, place, offset in outputs:
+            out = new(cls)
+            out.layout = place
+            out.buffer = buffer = buffers[position]
+            out.address = buffer.address + offset
+            results.append(out)
+        return results[0] if single else tuple(results)
+
+    simple = single and len(sizes) == 1 and not arena_bytes and program.inputs
+    plan: Any = plan_one if simple else plan_any
+    plan.program = program  # owns the table
     return plan
 
 
@@ -345,9 +397,15 @@ def view_plan(op: Primitive, place: Layout, params: Params) -> Plan | None:
     # A view of no elements stays where its operand is: an offset could lie outside the buffer.
     skip = offset * place.dtype.itemsize if strided.size else 0
 
+    new = object.__new__
+
     def plan(x: Tensor) -> Tensor:
-        out = wrap(x.result_type, strided, x.buffer, x.address + skip)
-        out.base = base = x if x.base is None else x.base
+        out = new(x.result_type)
+        out.layout = strided
+        out.buffer = x.buffer
+        out.address = x.address + skip
+        base = x.base
+        out.base = base = x if base is None else base
         if x.node is not None:
             register_view(out, base)
         return out

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call
+from diptych.core import call, tape
 from diptych.core.dtypes import DType, bool_, int64, uint8
 from diptych.core.layout import Layout, Shape, broadcast_shapes, layout
 from diptych.core.operation import BadCall, Params, Primitive, Sample
@@ -404,12 +404,21 @@ def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     return where(mask, value, x, dtype)
 
 
+def masked(x: Tensor, mask: Tensor) -> Tensor:
+    """:func:`masked_select` of one shape, off the tape."""
+    chosen = concrete(x, "masked_select")[concrete(mask, "masked_select").astype(bool, copy=False)]
+    return copy_array(chosen, x.result_type, x.layout.dtype)
+
+
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
     """The elements of ``x`` where the mask holds, both broadcast, in one row. Not while tracing."""
     shape = broadcast_shapes((x.layout.shape, mask.layout.shape), "masked_select")
     x, mask = broadcast_to(x, shape), broadcast_to(mask, shape)
     if not shape:
         x, mask = reshape(x, (1,)), reshape(mask, (1,))
+    if not (x.node is not None and tape.mode.enabled):
+        # How many are chosen is in the values: a plan for each count would seldom serve twice.
+        return masked(x, mask)
     return index(x, (mask,))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from diptych.compiler.indexing.guard import GUARD
 from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
 from diptych.core import dtypes
 from diptych.core.buffer import PooledBuffer
@@ -19,6 +20,9 @@ _ALIGNMENT = 64
 _RELEASE_BYTES = 1 << 20  # operands from this size on: let other Python threads run meanwhile
 
 Array = np.ndarray[Any, Any]
+
+# What runs a step on the host; an open profiler puts one in its place that takes the time.
+evaluate_host: Callable[..., Any] = evaluate
 
 
 def _room(storage: Storage) -> int:
@@ -131,6 +135,20 @@ class Program:
         step = stretch.steps[0]
         return step.kernel, step.desc, [stretch.slots[number].value for number in step.slots]
 
+    def guard(self, step: Any) -> tuple[int, Callable[..., None]] | None:
+        """Of a step that checks indices: the arena's byte that tells, and what then raises."""
+        if not isinstance(step, HostStep) or step.node.op is not GUARD:
+            return None
+        (place,) = step.operands
+        if self.lowered.storages[place.storage].kind != "temporary":
+            return None
+        at = self.offsets[place.storage] + place.byte_offset + place.dtype.itemsize
+
+        def check(operands: Sequence[Tensor], buffers: Sequence[Any], arena: Any) -> None:
+            self._host(step, operands, buffers, arena, 0)
+
+        return at, check
+
     def run(self, operands: Sequence[Tensor]) -> list[Tensor]:
         """Run on operands of the layouts it was lowered for."""
         buffers = [PooledBuffer(nbytes) for nbytes in self.sizes]
@@ -188,7 +206,8 @@ class Program:
         for place in step.operands:
             array = self._array(place, operands, buffers, arena, start)
             arrays.append(array if place.dtype.exact else dtypes.bfloat16_to_float32(array))
-        made = evaluate(step.node.op, arrays, step.node.params, [p.layout for p in step.results])
+        places = [place.layout for place in step.results]
+        made = evaluate_host(step.node.op, arrays, step.node.params, places)
         for place, values in zip(step.results, made, strict=True):
             array = self._array(place, operands, buffers, arena, start)
             if not place.dtype.exact:

@@ -9,7 +9,7 @@ import numpy as np
 
 from diptych.core import call, inplace
 from diptych.core import dtypes as engine
-from diptych.core.layout import layout
+from diptych.core.layout import Layout, layout
 from diptych.core.tape import CallNode
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import wrap
@@ -21,7 +21,9 @@ from diptych.torch.dtypes import scalar_name
 from diptych.torch.gradient_nodes import label
 from diptych.torch.movement import tensor_words
 from diptych.torch.promotion import PARAMS
+from diptych.torch.tensor import Tensor
 
+_FIRST_AXIS = ((0,),)
 _INDEX_DTYPES = (engine.int64, engine.int32, engine.bool_, engine.uint8)
 
 
@@ -32,7 +34,7 @@ class Plan:
     (dropped and new axes included), ``tensors`` one entry per axis of the view, or None.
     """
 
-    __slots__ = ("last", "limits", "offset", "shape", "strides", "tensors")
+    __slots__ = ("last", "limits", "offset", "place", "plain", "shape", "strides", "tensors")
 
     def __init__(self) -> None:
         self.limits: list[tuple[int, int, int]] = []
@@ -40,7 +42,9 @@ class Plan:
         self.strides: list[int] = []
         self.offset = 0
         self.tensors: list[CoreTensor | None] = []
+        self.plain = False  # no tensors: a view is all
         self.last = "AliasBackward0"
+        self.place: Layout | None = None  # of the view, once one was made
 
 
 def _as_int(entry: Any) -> int | None:
@@ -145,6 +149,7 @@ def plan(x: CoreTensor, index: tuple[Any, ...]) -> Plan:
     while axis < place.ndim:
         _whole(made, place, axis)
         axis += 1
+    made.plain = all(t is None for t in made.tensors)
     return made
 
 
@@ -229,18 +234,53 @@ def _refuse_mask(mask: CoreTensor, place: Any, axis: int) -> None:
     )
 
 
+# Plans of indices without tensors, found again by layout and index: taking one apart costs more
+# than the view itself.
+_PLANS: dict[Any, Plan] = {}
+_PLANS_LIMIT = 4096
+
+
+def plan_of(x: CoreTensor, index: Any) -> Plan:
+    """:func:`plan`, remembered for indices made of ints, slices of ints, None and Ellipsis."""
+    key: list[Any] = [x.layout]
+    for entry in index if index.__class__ is tuple else (index,):
+        kind = entry.__class__
+        if kind is slice:
+            start, stop, step = entry.start, entry.stop, entry.step
+            if not (
+                (start is None or start.__class__ is int)
+                and (stop is None or stop.__class__ is int)
+                and (step is None or step.__class__ is int)
+            ):
+                return plan(x, entries(index))
+            key.append((start, stop, step))  # slices have no hash before Python 3.12
+        elif kind is int or entry is None or entry is Ellipsis:
+            key.append(entry)
+        else:
+            return plan(x, entries(index))
+    found = _PLANS.get(lookup := tuple(key))
+    if found is None:
+        found = plan(x, entries(index))
+        if len(_PLANS) >= _PLANS_LIMIT:
+            _PLANS.clear()
+        _PLANS[lookup] = found
+    return found
+
+
 def viewed(x: Any, made: Plan) -> Any:
     """The view that a plan starts with."""
     place = x.layout
-    shape = tuple(made.shape)
     if x.node is None and x.address:  # a traced value has no address: it goes the recorded way
-        strides = _one_strides(shape, made.strides)
+        view = made.place
+        if view is None:
+            strides = _one_strides(tuple(made.shape), made.strides)
+            view = made.place = layout(place.dtype, tuple(made.shape), strides)
         out = wrap(
-            x.result_type, layout(place.dtype, shape, strides), x.buffer,
-            x.address + made.offset * place.dtype.itemsize,
+            x.result_type, view, x.buffer, x.address + made.offset * place.dtype.itemsize
         )  # fmt: skip
         out.base = x if x.base is None else x.base
         return out
+    shape = tuple(made.shape)
     result = x
     limits = tuple(made.limits)
     if any(limit != (0, n, 1) for limit, n in zip(limits, place.shape, strict=True)):
@@ -288,10 +328,16 @@ def getitem(self: Any, index: Any) -> Any:
         place = self.layout
         if place.ndim and self.node is None and self.address:
             return _entry(self, place, index)
-    made = plan(self, entries(index))
-    gather = [t for t in made.tensors if t is not _SPANNED]
-    if all(t is None for t in gather):
+    if index.__class__ is Tensor:
+        place, given = self.layout, index.layout
+        if given.dtype is engine.int64 and given.ndim and place.ndim:
+            return call.current.apply2(indexing.INDEX, self, index, _FIRST_AXIS)
+        if given.dtype is engine.bool_ and given.shape == place.shape and given.ndim:
+            return indexing.masked_select(self, index)
+    made = plan_of(self, index)
+    if made.plain:
         return viewed(self, made)
+    gather = [t for t in made.tensors if t is not _SPANNED]
     base = self if _untouched(self, made) else viewed(self, made)
     return indexing.index(base, gather)
 
@@ -325,13 +371,13 @@ def _entry(x: Any, place: Any, index: int) -> Any:
 
 def setitem(self: Any, index: Any, value: Any) -> None:
     """``x[index] = value``."""
-    made = plan(self, entries(index))
+    made = plan_of(self, index)
     gather = [t for t in made.tensors if t is not _SPANNED]
     dtype = self.layout.dtype
     if not isinstance(value, CoreTensor):
         value = _number_tensor(value, self)
     target = self if _untouched(self, made) else viewed(self, made)
-    if all(t is None for t in gather):
+    if made.plain:
         _assign(target, value)
     else:
         put(target, gather, value, PARAMS[dtype])

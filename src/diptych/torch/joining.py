@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from diptych.core import call, tape
 from diptych.core import dtypes as engine
-from diptych.core import tape
 from diptych.core.layout import broadcast_shapes as engine_broadcast
 from diptych.core.layout import layout
 from diptych.core.tensor import Tensor as CoreTensor
@@ -65,6 +65,19 @@ def _same_class(tensors: Any, function: str) -> list[Any]:
     return [face(tensors[0], function), *tensors[1:]]
 
 
+def common_layout(tensors: Any) -> Any:
+    """The layout that all tensors of a list or tuple share, the first one of this face; or None."""
+    if tensors.__class__ is not list and tensors.__class__ is not tuple:
+        return None
+    if not tensors or not isinstance(tensors[0], Tensor):
+        return None
+    place = tensors[0].layout
+    for x in tensors:
+        if not isinstance(x, CoreTensor) or x.layout is not place:
+            return None
+    return place
+
+
 def common_dtype(tensors: Sequence[CoreTensor]) -> Any:
     """The dtype that tensors joined together have, by promotion with ranks."""
     first = tensors[0].layout.dtype
@@ -75,6 +88,10 @@ def common_dtype(tensors: Sequence[CoreTensor]) -> Any:
 
 def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     """Tensors joined along an axis."""
+    place = common_layout(tensors)
+    if place is not None and place.ndim and out is None:  # alike: nothing to check or to convert
+        axis = axis_of(dim, place.ndim)
+        return call.current.apply(movement.CONCATENATE, tuple(tensors), (axis,))
     given = _same_class(tensors, "cat")
     # PyTorch lets a tensor of shape (0,) stand among any others.
     kept = [x for x in given if x.layout.shape != (0,)] or given[:1]
@@ -106,6 +123,16 @@ def cat(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
 
 def stack(tensors: Any, dim: int = 0, *, out: Any = None) -> Any:
     """Tensors of one shape along a new axis."""
+    place = common_layout(tensors)
+    if place is not None and place.ndim and out is None:
+        axis, shape = axis_of(dim, place.ndim + 1), place.shape
+        if axis < place.ndim and place.size:
+            # Joined along the axis after the new one, which a reshape then cuts into both.
+            joined = call.current.apply(movement.CONCATENATE, tuple(tensors), (axis,))
+            shape = (*shape[:axis], len(tensors), *shape[axis:])
+            result = call.current.apply1(movement.RESHAPE, joined, (shape,))
+            result.base = None  # of the reshape, which nobody else sees
+            return label(result, "StackBackward0")
     given = _same_class(tensors, "stack")
     shape = given[0].layout.shape
     for index, x in enumerate(given):

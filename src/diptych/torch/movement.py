@@ -535,8 +535,25 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     x = face(input, "unbind")
     if not x.layout.ndim:
         raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
-    axis = axis_of(dim, x.layout.ndim)
-    return tuple(sections(x, axis, [1] * x.layout.shape[axis], drop=True))
+    place = x.layout
+    axis = axis_of(dim, place.ndim)
+    if x.node is None and x.address:  # off the tape: all entries have one layout
+        shape, strides = place.shape, place.strides
+        entry = layout(
+            place.dtype,
+            (*shape[:axis], *shape[axis + 1 :]),
+            (*strides[:axis], *strides[axis + 1 :]),
+        )
+        base = x if x.base is None else x.base
+        cls, buffer, step = x.result_type, x.buffer, strides[axis] * place.dtype.itemsize
+        address = x.address
+        entries = []
+        for k in range(shape[axis]):
+            out = wrap(cls, entry, buffer, address + k * step)
+            out.base = base
+            entries.append(out)
+        return tuple(entries)
+    return tuple(sections(x, axis, [1] * place.shape[axis], drop=True))
 
 
 def _axis_split(name: str, axis: int, least: int) -> Any:
