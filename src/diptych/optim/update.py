@@ -11,7 +11,7 @@ from diptych.core import call, inplace, tape
 from diptych.core.dtypes import float64
 from diptych.core.layout import Layout, layout
 from diptych.core.tensor import Tensor, copy_array
-from diptych.engine import Backend, EagerEvaluator, Update
+from diptych.engine import Backend, Update
 from diptych.errors import ArgumentError, ShapeError
 from diptych.graph.trace import trace
 from diptych.ops.select import ASSIGN, constant
@@ -92,7 +92,8 @@ def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:
         slots, numbers = given[1:held], given[held + 1 :]
         return rule.update(given[0], given[held], slots, numbers, flags)
 
-    if not isinstance(call.current, EagerEvaluator):
+    backend = getattr(call.current, "backend", None)
+    if backend is None:
         return open_plan(one, held)
     groups = [tensors[start : start + held + 1] for start in range(0, len(tensors), held + 1)]
     for group in groups:
@@ -107,7 +108,7 @@ def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:
             inplace.refuse_overlap(target, ASSIGN)
     layouts = [tuple([x.layout for x in group]) for group in groups]
     if rule.whole:
-        return whole_plan(one, layouts, held, count, call.current.backend)
+        return whole_plan(one, layouts, held, count, backend)
     return Update(one, layouts, tuple(range(held)), count)
 
 
