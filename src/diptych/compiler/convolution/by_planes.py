@@ -127,9 +127,14 @@ def _descriptor(problem: Problem, factor: Three, tile: Tile) -> tuple[int, ...]:
     shared = at_y + up(4 * (full + tails), 64) * 64
     # Vectors are read past the last row's end: by one, or two where every second place counts.
     filled = up(box.bytes(1, tile) + 4 * tile.lanes * unit, 64) * 64
-    put(base + PlaneSlot.AT_X, at_x, at_y, filled)
-    words[Slot.SHARED_BYTES] = shared
-    kept = tile.lanes if problem.over_taps else 1  # sums over taps are vectors until the end
-    words[Slot.PRIVATE_BYTES] = filled + kernel * problem.lanes * unit * kept
+    weights = kernel * problem.lanes * unit
+    if problem.over_taps:  # a group's sums, each a vector until the end
+        put(base + PlaneSlot.AT_X, at_x, at_y, filled)
+        words[Slot.SHARED_BYTES] = shared
+        words[Slot.PRIVATE_BYTES] = filled + weights * tile.lanes
+    else:  # all groups' weights, for all tasks
+        put(base + PlaneSlot.AT_X, at_x, at_y, shared)
+        words[Slot.SHARED_BYTES] = shared + up(weights * problem.groups, 64) * 64
+        words[Slot.PRIVATE_BYTES] = filled
     words[Slot.PARALLEL] = int(total >= PARALLEL_CYCLES)
     return tuple(words)

@@ -113,5 +113,5 @@ class PlaneSlot(IntEnum):
     Y_TAIL = 38
     AT_X = 39  # parts of the shared scratch; the table of k comes first
     AT_Y = 40
-    AT_WEIGHT = 41  # parts of a task's scratch; the box comes first
+    AT_WEIGHT = 41  # in shared scratch; over taps in a task's own, behind the box
     WORDS = 42

@@ -121,6 +121,58 @@ class FillWriter:
     ) -> Sequence[Value]:  # fmt: skip
         """One channel after the other, row by row."""
         f = self.f
+        arguments = (d, source, target, images, channels, corner)
+        if self.spread:
+            return self._any_rows(*arguments)
+        unit = f.compare("eq", d[Slot.X_LEVELS + 3], self.dtype.itemsize)
+        short = f.compare("sle", d[Slot.BOX + 2], constant("i64", self.tile.lanes))
+        f.choose(f.binary("and", unit, short), lambda: self._short_rows(*arguments),
+                 lambda: self._any_rows(*arguments))  # fmt: skip
+        return []
+
+    def _short_rows(
+        self, d: Descriptor, source: Value, target: Value, images: Value, channels: Value,
+        corner: Sequence[Value],
+    ) -> Sequence[Value]:  # fmt: skip
+        """Rows of one vector, all with the same mask."""
+        f, lanes, size = self.f, self.tile.lanes, self.dtype.itemsize
+        loaded = storage(vector(lanes, self.kind))
+        reach = f.maximum(f.sub(d[Slot.SIZE + 2], corner[2]), 0)
+        upto = f.first_lanes(f.minimum(d[Slot.BOX + 2], reach), lanes, 8 * size)
+        left = f.maximum(f.sub(constant("i64", 0), corner[2]), 0)
+        before = f.first_lanes(left, lanes, 8 * size)
+        mask = f.binary("and", upto, f.binary("xor", before, constant(before.type, 1)))
+        none = constant(mask.type, 0)
+        at = f.add(f.mul(corner[0], d[Slot.X_LEVELS + 1]), f.mul(corner[1], d[Slot.X_LEVELS + 2]))
+        at = f.add(at, f.mul(corner[2], size))
+        with f.loop(0, images) as image, f.loop(0, channels) as channel:
+            here = f.offset(source, f.mul(image.index, d[Slot.X_LEVELS]), "i8")
+            here = f.offset(here, f.mul(channel.index, d[Slot.X_CHANNEL]), "i8")
+            there = f.offset(target, f.mul(image.index, d[Slot.BOX_IMAGE]), "i8")
+            there = f.offset(there, f.mul(channel.index, d[Slot.BOX_CHANNEL]), "i8")
+            with f.loop(0, d[Slot.BOX]) as plane:
+                _, good = self._source(d, 0, f.add(plane.index, corner[0]))
+                start = f.add(at, f.mul(plane.index, d[Slot.X_LEVELS + 1]))
+                first = f.offset(there, f.mul(plane.index, d[Slot.BOX_AXES]), "i8")
+                begin = [f.offset(here, start, "i8"), first]
+                with f.loop(0, d[Slot.BOX + 1], carried=begin) as row:
+                    _, fine = self._source(d, 1, f.add(row.index, corner[1]))
+                    seen = f.select(f.binary("and", good, fine), mask, none)
+                    raw = f.masked_load(loaded, row.carried[0], seen)
+                    f.store(widen(f, raw, self.kind, self.tile.acc, self.target), row.carried[1],
+                            align=self.tile.unit_bytes)  # fmt: skip
+                    row.next([
+                        f.offset(row.carried[0], d[Slot.X_LEVELS + 2], "i8"),
+                        f.offset(row.carried[1], d[Slot.BOX_AXES + 1], "i8"),
+                    ])  # fmt: skip
+        return []
+
+    def _any_rows(
+        self, d: Descriptor, source: Value, target: Value, images: Value, channels: Value,
+        corner: Sequence[Value],
+    ) -> Sequence[Value]:  # fmt: skip
+        """Rows of any length."""
+        f = self.f
         unit = f.compare("eq", d[Slot.X_LEVELS + 3], self.dtype.itemsize)
         if self.spread:
             unit = f.binary("and", unit, f.compare("eq", d[Slot.FACTOR + 2], 1))

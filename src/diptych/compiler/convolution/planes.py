@@ -99,6 +99,13 @@ class PlaneWriter:
             table(p[at], PlaneSlot.FULL_EXTENTS, strides, zero)
             after = f.add(p[at], f.mul(p[PlaneSlot.FULL], 4))
             table(after, PlaneSlot.TAIL_EXTENTS, strides, p[tail])
+        if not self.over_taps:  # the weights of all groups, once for all images
+            room = f.offset(base, p[PlaneSlot.AT_WEIGHT], "i8")
+            with f.loop(0, d[Slot.GROUPS], carried=[room]) as loop:
+                source = self._weight_at(f, words, p, loop.index)
+                f.call("weights", "void", [desc, source, loop.carried[0]])
+                size = f.mul(p[PlaneSlot.KERNEL], d[Slot.LANES])
+                loop.next([f.offset(loop.carried[0], size, self.tile.acc)])
         address = Value("@task", "ptr")
 
         def pool() -> Sequence[Value]:
@@ -139,7 +146,8 @@ class PlaneWriter:
         groups = d[Slot.GROUPS]
         every = groups if self.over_taps else f.mul(d[Slot.IMAGES], groups)
         last = f.minimum(f.add(first, p[PlaneSlot.TASK_PLANES]), every)
-        weight = f.offset(own, p[PlaneSlot.AT_WEIGHT], "i8")
+        holder = own if self.over_taps else words.load_pointer(Context.SHARED)
+        weight = f.offset(holder, p[PlaneSlot.AT_WEIGHT], "i8")
         with f.loop(first, last, runs=True) as loop:
             body = self._group if self.over_taps else self._image
             body(f, words, d, p, desc, own, weight, loop.index)
@@ -152,7 +160,8 @@ class PlaneWriter:
         """One group of one image: all its features."""
         image = f.binary("udiv", plane, d[Slot.GROUPS])
         group = f.binary("urem", plane, d[Slot.GROUPS])
-        f.call("weights", "void", [desc, self._weight_at(f, words, p, group), weight])
+        each = f.mul(p[PlaneSlot.KERNEL], d[Slot.LANES])
+        weight = f.offset(weight, f.mul(group, each), self.tile.acc)
         self._fill(f, words, d, desc, own, image, group)
         out = f.add(f.mul(image, d[Slot.C_LEVELS]), f.mul(group, d[Slot.C_GROUP]))
         origin = f.offset(self._pointer(f, words, self.pointers), out, "i8")
