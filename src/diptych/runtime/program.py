@@ -24,9 +24,6 @@ Array = np.ndarray[Any, Any]
 # What runs a step on the host; an open profiler puts one in its place that takes the time.
 evaluate_host: Callable[..., Any] = evaluate
 
-# What runs a step on the host; an open profiler puts one in its place that takes the time.
-evaluate_host: Callable[..., Any] = evaluate
-
 
 def _room(storage: Storage) -> int:
     """Bytes of the arena that a temporary takes."""
