@@ -141,7 +141,7 @@ def draw(drawer: Drawer, table: dict[str, list[Target]]) -> Call:
     return Call(text + (" and backward" if pull else ""), run, operands)
 
 
-def backward(result: Any, seed: Any) -> None:
+def backward(result: Any, seed: Any, twice: bool = False) -> None:
     """Pull a gradient back through whatever came out, unless it would be a large one."""
     outputs = result if isinstance(result, (tuple, list)) else (result,)
     roots = [
@@ -151,7 +151,10 @@ def backward(result: Any, seed: Any) -> None:
     if not roots:
         return
     root = roots[0]
-    root.backward(seed if seed is not None else torch.ones_like(root))
+    if twice:
+        root = root.sum()
+        seed = None
+    root.backward(seed if seed is not None else torch.ones_like(root), create_graph=twice)
 
 
 def item_call(drawer: Drawer, assign: bool) -> Call:
