@@ -24,6 +24,7 @@ FAMILIES: dict[str, str] = {
     "gather": "indexing.lowering",
     "recurrence": "recurrence.lowering",
     "scatter": "indexing.lowering",
+    "taps": "sampling.lowering",
     "window": "windows.lowering",
 }
 

@@ -31,6 +31,7 @@ from diptych.ops import sampling as sampling
 from diptych.ops import scan as scan
 from diptych.ops import select as select
 from diptych.ops import sorting as sorting
+from diptych.ops import taps as taps
 from diptych.ops import transcendental as transcendental
 from diptych.ops import triangle as triangle
 from diptych.ops import window as window

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from diptych.core import call
-from diptych.core.dtypes import FLOATS, int64
+from diptych.core.dtypes import FLOATS, float32, float64, int32
 from diptych.core.operation import BadCall, Composite, NoBatching, Sample, Tolerance
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError, DTypeError, ShapeError
 from diptych.ops.arithmetic import abs_, add, div, floor, fmod, mul, remainder, round_, sub
 from diptych.ops.comparison import eq, ge, le, logical_and
 from diptych.ops.creation import iota
-from diptych.ops.indexing import take_along
-from diptych.ops.movement import broadcast_to, contiguous, narrow, reshape, swap_axes
-from diptych.ops.reduction import sum_
-from diptych.ops.select import cast, where
+from diptych.ops.movement import broadcast_to, narrow, reshape
+from diptych.ops.select import cast, constant, where
+from diptych.ops.taps import read_taps
 
 MODES = ("bilinear", "nearest", "bicubic")
 PADDINGS = ("zeros", "border", "reflection")
 _SLOPE = -0.75  # of the cubic convolution
+_POSITIONS = 1 << 31
 
 
 def _pixels(point: Tensor, extent: int, aligned: bool) -> Any:
@@ -98,27 +99,18 @@ def _combined(parts: list[Any], join: Any) -> Any:
     return made
 
 
-def _read(flat: Tensor, places: list[Any], extents: tuple[int, ...]) -> tuple[Any, int]:
-    """Pixels at whole coordinates, zeros outside: ``[N, taps * P, C]``, and how many taps."""
-    inside, along = [], []
-    for place, extent in zip(places, extents, strict=True):
+def _positions(places: list[Any], extents: tuple[int, ...]) -> Any:
+    """Flat positions of pixels at whole coordinates, -1 outside: ``[N, taps, ..., P]``, int32."""
+    inside, along, step = [], [], 1
+    for place, extent in zip(places[::-1], extents[::-1], strict=True):
         here = logical_and(ge(place, 0.0), le(place, float(extent - 1)))
         inside.append(here)
-        # What is far outside, or NaN, fits no integer: it reads pixel 0 and is dropped below.
-        along.append(cast(where(here, place, 0.0), int64))
-    steps = [1] * len(extents)
-    for axis in range(len(extents) - 2, -1, -1):
-        steps[axis] = steps[axis + 1] * extents[axis + 1]
-    position = _combined([mul(a, step) for a, step in zip(along, steps, strict=True)], add)
-    batch, *taps, points = position.layout.shape
-    count = 1
-    for tap in taps:
-        count *= tap
-    mask = reshape(_combined(inside, logical_and), (batch, count * points, 1))
-    index = reshape(position, (batch, count * points, 1))
-    shape = (batch, count * points, flat.layout.shape[2])
-    read = take_along(flat, broadcast_to(index, shape), 1)
-    return where(broadcast_to(mask, shape), read, 0.0), count
+        # What is far outside, or NaN, fits no integer: it counts as 0 until it is dropped below.
+        index = cast(where(here, place, 0.0), int32)
+        along.append(index if step == 1 else mul(index, step))
+        step *= extent
+    position = _combined(along[::-1], add)
+    return where(_combined(inside[::-1], logical_and), position, -1)
 
 
 def _check(x: Tensor, grid: Tensor, mode: str, padding: str) -> None:
@@ -138,6 +130,10 @@ def _check(x: Tensor, grid: Tensor, mode: str, padding: str) -> None:
             op="grid_sample", argument="grid", got=b.shape,
             expected=f"{a.ndim - 2} coordinates in the last dimension, and pixels to read",
         )  # fmt: skip
+    if math.prod(a.shape[2:]) >= _POSITIONS:
+        raise ShapeError(
+            op="grid_sample", argument="input", got=a.shape, expected="pixels that int32 can count"
+        )
     if a.dtype not in FLOATS or b.dtype is not a.dtype:
         raise DTypeError(
             f"grid_sample: expected input and grid of one float dtype, got {a.dtype} and {b.dtype}"
@@ -147,26 +143,29 @@ def _check(x: Tensor, grid: Tensor, mode: str, padding: str) -> None:
 def _forward(x: Tensor, grid: Tensor, mode: str, padding: str, aligned: bool) -> Tensor:
     _check(x, grid, mode, padding)
     batch, channels, *extents = x.layout.shape
+    dtype = x.layout.dtype
+    if dtype is not float64:
+        x, grid = cast(x, float32), cast(grid, float32)
     count = len(extents)
     outs = grid.layout.shape[1:-1]
-    points = size = 1
-    for out in outs:
-        points *= out
-    for extent in extents:
-        size *= extent
-    # A pixel's channels lie together: they are read, and their gradients added, as rows.
-    flat = contiguous(swap_axes(reshape(x, (batch, channels, size)), 1, 2))
+    points, size = math.prod(outs), math.prod(extents)
     places, weights = [], []
     for axis, extent in enumerate(extents):  # the last coordinate is that of the first axis
         point = reshape(narrow(grid, count + 1, count - 1 - axis, 1), (batch, points))
         place, weight = _taps(point, extent, mode, padding, aligned)
         places.append(place)
         weights.append(weight)
-    values, taps = _read(flat, places, tuple(extents))
-    if mode != "nearest":
-        weight = reshape(_combined(weights, mul), (batch, taps, points, 1))
-        values = sum_(mul(reshape(values, (batch, taps, points, channels)), weight), (1,))
-    return reshape(contiguous(swap_axes(values, 1, 2)), (batch, channels, *outs))
+    position = _positions(places, tuple(extents))
+    flat = (batch, math.prod(position.layout.shape[1:-1]), points)
+    weight = (
+        broadcast_to(constant(1.0, x.layout.dtype), flat)
+        if mode == "nearest"
+        else _combined(weights, mul)
+    )
+    made = read_taps(
+        reshape(x, (batch, channels, size)), reshape(weight, flat), reshape(position, flat)
+    )
+    return cast(reshape(made, (batch, channels, *outs)), dtype)
 
 
 def _samples() -> Iterable[Sample]:

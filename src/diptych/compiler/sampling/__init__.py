@@ -1,0 +1,1 @@
+"""Kernels that read, add and match elements at given positions."""
