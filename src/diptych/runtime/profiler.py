@@ -36,7 +36,7 @@ class Event:
 
     __slots__ = (
         "allocated", "children", "compiled", "end", "flops", "freed", "kind", "layouts", "name",
-        "needs", "note", "parent", "stack", "start", "thread",
+        "note", "params", "parent", "stack", "start", "thread",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: str, thread: int, parent: Event | None) -> None:
@@ -46,7 +46,7 @@ class Event:
         self.parent = parent
         self.children: list[Event] = []
         self.layouts: tuple[Layout | None, ...] = ()
-        self.needs: tuple[bool, ...] = ()
+        self.params: Params = ()
         self.stack: tuple[str, ...] = ()
         self.allocated = self.freed = self.flops = 0
         self.compiled = False  # the call was the first of its kind: its time includes compilation
@@ -57,6 +57,11 @@ class Event:
     def on_host(self) -> bool:
         """Whether NumPy, not machine code of ours, did some of the work."""
         return self.kind == "host" or any(child.kind == "host" for child in self.children)
+
+    @property
+    def net_memory(self) -> int:
+        """Bytes made less bytes given back, in this span and all inside it."""
+        return self.allocated - self.freed + sum(child.net_memory for child in self.children)
 
     def __repr__(self) -> str:
         return f"<Event {self.kind} {self.name} {(self.end - self.start) / 1e3:.3f}us>"
@@ -85,11 +90,8 @@ class Session:
     Sessions nest: each has an evaluator of its own around the one it found.
     """
 
-    def __init__(
-        self, *, shapes: bool = False, memory: bool = False, stacks: bool = False,
-        flops: bool = False,
-    ) -> None:  # fmt: skip
-        self.shapes, self.memory, self.stacks, self.flops = shapes, memory, stacks, flops
+    def __init__(self, *, memory: bool = False, stacks: bool = False, flops: bool = False) -> None:
+        self.memory, self.stacks, self.flops = memory, stacks, flops
         self.events: list[Event] = []
         self.changes: list[MemoryChange] = []
         self.is_open = False
@@ -266,8 +268,8 @@ class _Span:
         event, session, op = self.event, self.session, self.op
         event.end = _clock()  # what follows is the profiler's own time
         event.compiled = len(op.plans) + len(op.backward_plans) > self.plans
-        if session.shapes:
-            event.layouts = tuple([place_of(x) for x in self.operands])
+        event.layouts = tuple([place_of(x) for x in self.operands])
+        event.params = self.params
         if session.flops:
             if self.backward:
                 saved, outputs, needs = self.backward

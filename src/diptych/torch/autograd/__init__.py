@@ -1,5 +1,10 @@
 """torch.autograd: gradients, functions with a backward of their own, and checks of both."""
 
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
 from diptych.torch.autograd import anomaly_mode as anomaly_mode
 from diptych.torch.autograd import function as function
 from diptych.torch.autograd import functional as functional
@@ -18,3 +23,9 @@ from diptych.torch.autograd.grad_mode import set_grad_enabled as set_grad_enable
 from diptych.torch.autograd.gradcheck import gradcheck as gradcheck
 from diptych.torch.autograd.gradcheck import gradgradcheck as gradgradcheck
 from diptych.torch.autograd.variable import Variable as Variable
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("profiler", "profiler_util"):  # loaded when first asked for
+        return importlib.import_module(f"diptych.torch.autograd.{name}")
+    raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")
