@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from diptych.core import call
-from diptych.core.dtypes import FLOATS, float32, float64, int32
+from diptych.core.dtypes import FLOATS, DType, float32, float64, int32
 from diptych.core.operation import BadCall, Composite, NoBatching, Sample, Tolerance
-from diptych.core.tensor import Tensor
+from diptych.core.tensor import Tensor, copy_array
 from diptych.errors import ArgumentError, DTypeError, ShapeError
 from diptych.ops.arithmetic import abs_, add, div, floor, fmod, mul, remainder, round_, sub
 from diptych.ops.comparison import eq, ge, le, logical_and
 from diptych.ops.creation import iota
-from diptych.ops.movement import broadcast_to, narrow, reshape
+from diptych.ops.movement import broadcast_to, concatenate, narrow, reshape
 from diptych.ops.select import cast, constant, where
 from diptych.ops.taps import read_taps
 
@@ -26,35 +26,66 @@ _SLOPE = -0.75  # of the cubic convolution
 _POSITIONS = 1 << 31
 
 
-def _pixels(point: Tensor, extent: int, aligned: bool) -> Any:
+class _Axis(NamedTuple):
+    """The numbers of one axis, as tensors: other extents are no other code."""
+
+    last: Tensor  # the outermost pixel
+    scale: Tensor  # pixels for a coordinate of 1
+    span: Tensor  # between two reflections
+    far: Tensor  # the place of the second
+    step: Tensor  # pixels of a plane from one of this axis to the next
+    flat: bool  # whether there is no span
+
+
+def _axes(extents: tuple[int, ...], aligned: bool, dtype: DType) -> list[_Axis]:
+    numbers, steps, step = [], [], 1
+    for extent in extents[::-1]:
+        span = float(extent - 1 if aligned else extent)
+        numbers.append((extent - 1, span if aligned else extent, span, span + _low(aligned)))
+        steps.append(step)
+        step *= extent
+    table = copy_array(np.array(numbers[::-1], dtype.numpy).ravel(), Tensor)
+    counts = copy_array(np.array(steps[::-1], np.int32), Tensor)
+    return [
+        _Axis(
+            *[narrow(table, 0, 4 * axis + k, 1) for k in range(4)],
+            narrow(counts, 0, axis, 1), aligned and extent == 1,
+        )
+        for axis, extent in enumerate(extents)
+    ]  # fmt: skip
+
+
+def _low(aligned: bool) -> float:
+    """Where coordinates are first reflected."""
+    return 0.0 if aligned else -0.5
+
+
+def _pixels(point: Tensor, axis: _Axis, aligned: bool) -> Any:
     """Coordinates from -1 to 1 in pixels: of the corners' centers, or of the corners' edges."""
-    if aligned:
-        return mul(add(point, 1.0), (extent - 1) / 2.0)
-    return div(sub(mul(add(point, 1.0), float(extent)), 1.0), 2.0)
+    made = mul(add(point, 1.0), axis.scale)
+    return mul(made if aligned else sub(made, 1.0), 0.5)
 
 
-def _clipped(x: Tensor, extent: int) -> Any:
+def _clipped(x: Tensor, axis: _Axis) -> Any:
     """Coordinates kept inside; at the border and beyond no gradient flows."""
-    last = float(extent - 1)
-    return where(le(x, 0.0), 0.0, where(ge(x, last), last, x))
+    return where(le(x, 0.0), 0.0, where(ge(x, axis.last), axis.last, x))
 
 
-def _reflected(x: Tensor, extent: int, aligned: bool) -> Any:
+def _reflected(x: Tensor, axis: _Axis, aligned: bool) -> Any:
     """Coordinates folded back at the centers, or the edges, of the outermost pixels."""
-    low = 0.0 if aligned else -0.5
-    span = float(extent - 1 if aligned else extent)
-    if not span:
+    if axis.flat:
         return mul(x, 0.0)
+    low = _low(aligned)
     x = abs_(sub(x, low))
-    rest = fmod(x, span)
-    even = eq(remainder(floor(div(x, span)), 2.0), 0.0)
-    return _clipped(where(even, add(rest, low), sub(span + low, rest)), extent)
+    rest = fmod(x, axis.span)
+    even = eq(remainder(floor(div(x, axis.span)), 2.0), 0.0)
+    return _clipped(where(even, add(rest, low), sub(axis.far, rest)), axis)
 
 
-def _padded(x: Tensor, extent: int, padding: str, aligned: bool) -> Any:
+def _padded(x: Tensor, axis: _Axis, padding: str, aligned: bool) -> Any:
     if padding == "border":
-        return _clipped(x, extent)
-    return _reflected(x, extent, aligned) if padding == "reflection" else x
+        return _clipped(x, axis)
+    return _reflected(x, axis, aligned) if padding == "reflection" else x
 
 
 def _cubic_weight(t: Any) -> Any:
@@ -67,18 +98,26 @@ def _cubic_weight(t: Any) -> Any:
     return where(le(d, 1.0), near, far)
 
 
-def _taps(point: Tensor, extent: int, mode: str, padding: str, aligned: bool) -> Any:
+def _coordinates(grid: Tensor, axes: list[_Axis], mode: str, padding: str, aligned: bool) -> Any:
+    """Points in pixels, brought inside where whole pixels are not: ``[N, axes, P]``."""
+    count = len(axes)
+    flat = (grid.layout.shape[0], 1, math.prod(grid.layout.shape[1:-1]))
+    made = []
+    for k, axis in enumerate(axes):  # the last coordinate is that of the first axis
+        x = _pixels(reshape(narrow(grid, count + 1, count - 1 - k, 1), flat), axis, aligned)
+        made.append(x if mode == "bicubic" else _padded(x, axis, padding, aligned))
+    return concatenate(made, 1)  # which stores them: every tap reads them all
+
+
+def _taps(x: Tensor, axis: _Axis, mode: str, padding: str, aligned: bool) -> Any:
     """The whole coordinates around points along one axis and their weights: ``[N, taps, P]``."""
-    batch, points = point.layout.shape
-    dtype = point.layout.dtype
-    x = reshape(_pixels(point, extent, aligned), (batch, 1, points))
+    dtype = x.layout.dtype
     if mode == "bicubic":
         below = floor(x)
         step = cast(iota((4, 1), 0), dtype)
         places = add(below, sub(step, 1.0))
         weight = _cubic_weight(sub(sub(x, below), sub(step, 1.0)))
-        return _padded(places, extent, padding, aligned), weight
-    x = _padded(x, extent, padding, aligned)
+        return _padded(places, axis, padding, aligned), weight
     if mode == "nearest":
         return round_(x), None
     below = floor(x)
@@ -99,18 +138,15 @@ def _combined(parts: list[Any], join: Any) -> Any:
     return made
 
 
-def _positions(places: list[Any], extents: tuple[int, ...]) -> Any:
+def _positions(places: list[Any], axes: list[_Axis]) -> Any:
     """Flat positions of pixels at whole coordinates, -1 outside: ``[N, taps, ..., P]``, int32."""
-    inside, along, step = [], [], 1
-    for place, extent in zip(places[::-1], extents[::-1], strict=True):
-        here = logical_and(ge(place, 0.0), le(place, float(extent - 1)))
+    inside, along = [], []
+    for place, axis in zip(places, axes, strict=True):
+        here = logical_and(ge(place, 0.0), le(place, axis.last))
         inside.append(here)
         # What is far outside, or NaN, fits no integer: it counts as 0 until it is dropped below.
-        index = cast(where(here, place, 0.0), int32)
-        along.append(index if step == 1 else mul(index, step))
-        step *= extent
-    position = _combined(along[::-1], add)
-    return where(_combined(inside[::-1], logical_and), position, -1)
+        along.append(mul(cast(where(here, place, 0.0), int32), axis.step))
+    return where(_combined(inside, logical_and), _combined(along, add), -1)
 
 
 def _check(x: Tensor, grid: Tensor, mode: str, padding: str) -> None:
@@ -146,16 +182,16 @@ def _forward(x: Tensor, grid: Tensor, mode: str, padding: str, aligned: bool) ->
     dtype = x.layout.dtype
     if dtype is not float64:
         x, grid = cast(x, float32), cast(grid, float32)
-    count = len(extents)
     outs = grid.layout.shape[1:-1]
     points, size = math.prod(outs), math.prod(extents)
+    axes = _axes(tuple(extents), aligned, x.layout.dtype)
     places, weights = [], []
-    for axis, extent in enumerate(extents):  # the last coordinate is that of the first axis
-        point = reshape(narrow(grid, count + 1, count - 1 - axis, 1), (batch, points))
-        place, weight = _taps(point, extent, mode, padding, aligned)
+    at = _coordinates(grid, axes, mode, padding, aligned)
+    for k, axis in enumerate(axes):
+        place, weight = _taps(narrow(at, 1, k, 1), axis, mode, padding, aligned)
         places.append(place)
         weights.append(weight)
-    position = _positions(places, tuple(extents))
+    position = _positions(places, axes)
     flat = (batch, math.prod(position.layout.shape[1:-1]), points)
     weight = (
         broadcast_to(constant(1.0, x.layout.dtype), flat)
