@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from diptych.compiler.steps import Place
@@ -10,13 +10,23 @@ from diptych.core.dtypes import DType, int64
 from diptych.core.layout import Shape
 from diptych.core.operation import Params, Primitive
 
+_MOST_WEIGHT = 1 << 20
+
 
 class Lazy:
-    """A value of a shape and dtype; subclasses say how it comes about."""
+    """A value of a shape and dtype; subclasses say how it comes about.
+
+    Of the tree that would compute it, as it was made: ``weight``, how many operations (those that
+    are shared count each time); ``folds``, how many reductions lie one in another; ``multiplies``,
+    whether a product is there. What has been stored since may make them less, never more.
+    """
 
     __slots__ = ("dtype", "shape")
     dtype: DType
     shape: Shape
+    weight: int = 0
+    folds: int = 0
+    multiplies: bool = False
 
     def children(self) -> tuple[Lazy, ...]:
         return ()
@@ -58,7 +68,7 @@ class Position(Lazy):
 class Apply(Lazy):
     """An elementwise operation on values of this shape, computed in ``params[0]``."""
 
-    __slots__ = ("args", "op", "params")
+    __slots__ = ("args", "folds", "multiplies", "op", "params", "weight")
 
     def __init__(
         self, op: Primitive, params: Params, args: tuple[Lazy, ...], dtype: DType, shape: Shape
@@ -68,6 +78,14 @@ class Apply(Lazy):
         self.args = args
         self.dtype = dtype
         self.shape = shape
+        weight, folds, multiplies = 1, 0, False
+        for arg in args:
+            weight += arg.weight
+            folds = max(folds, arg.folds)
+            multiplies = multiplies or arg.multiplies
+        self.weight = min(weight, _MOST_WEIGHT)
+        self.folds = folds
+        self.multiplies = multiplies
 
     def children(self) -> tuple[Lazy, ...]:
         return self.args
@@ -76,7 +94,7 @@ class Apply(Lazy):
 class Reduced(Lazy):
     """A reduction of ``arg`` over ``axes``; its shape is what is kept."""
 
-    __slots__ = ("arg", "axes", "computing", "name")
+    __slots__ = ("arg", "axes", "computing", "folds", "name", "weight")
 
     def __init__(
         self, name: str, arg: Lazy, axes: Shape, computing: DType, dtype: DType, shape: Shape
@@ -87,6 +105,8 @@ class Reduced(Lazy):
         self.computing = computing
         self.dtype = dtype
         self.shape = shape
+        self.weight = arg.weight + 1
+        self.folds = arg.folds + 1
 
     def children(self) -> tuple[Lazy, ...]:
         return (self.arg,)
@@ -100,7 +120,7 @@ class Reduced(Lazy):
 class Pick(Lazy):
     """One element of each row of ``source`` (along ``axis``), at ``index`` (extent 1 there)."""
 
-    __slots__ = ("axis", "index", "source")
+    __slots__ = ("axis", "folds", "index", "source", "weight")
 
     def __init__(self, source: Stored, index: Lazy, axis: int) -> None:
         self.source = source
@@ -108,6 +128,8 @@ class Pick(Lazy):
         self.axis = axis
         self.shape = index.shape
         self.dtype = source.dtype
+        self.weight = index.weight + 1
+        self.folds = index.folds + 1
 
     def children(self) -> tuple[Lazy, ...]:
         return (self.index,)
@@ -121,6 +143,7 @@ class Product(Lazy):
     """A batched matrix product that is not stored yet, so that what follows can be its epilogue."""
 
     __slots__ = ("a", "b")
+    multiplies = True
 
     def __init__(self, a: Place, b: Place, dtype: DType, shape: Shape) -> None:
         self.a = a
@@ -132,13 +155,16 @@ class Product(Lazy):
 class Moved(Lazy):
     """A value with its axes rearranged: ``axes[i]`` is the base's axis under axis i, or None."""
 
-    __slots__ = ("axes", "base")
+    __slots__ = ("axes", "base", "folds", "multiplies", "weight")
 
     def __init__(self, base: Lazy, axes: tuple[int | None, ...], shape: Shape) -> None:
         self.base = base
         self.axes = axes
         self.shape = shape
         self.dtype = base.dtype
+        self.weight = base.weight
+        self.folds = base.folds
+        self.multiplies = base.multiplies
 
     def children(self) -> tuple[Lazy, ...]:
         return (self.base,)
@@ -217,18 +243,16 @@ def rearranged(lazy: Lazy, axes: tuple[int | None, ...], shape: Shape) -> Lazy:
     return Moved(lazy, axes, shape)
 
 
-def walk(roots: list[Lazy], stop: Any = None) -> Iterator[Lazy]:
-    """Every value under ``roots`` once; ``stop(value)`` keeps the walk from going below one."""
+def walk(roots: list[Lazy], resolve: Callable[[Lazy], Lazy]) -> Iterator[Lazy]:
+    """Every value under ``roots`` once, in the form it is stored in where it is."""
     seen: set[int] = set()
-    stack = list(reversed(roots))
+    stack = [resolve(root) for root in reversed(roots)]
     while stack:
         value = stack.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        yield value
-        if stop is None or not stop(value):
-            stack.extend(reversed(value.children()))
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield value
+            stack.extend([resolve(child) for child in reversed(value.children())])
 
 
 def place_strides(place: Place, axes: tuple[int | None, ...]) -> Shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,19 @@ from diptych.compiler.lazy import (
     Stored,
     axis_map,
     move,
+    walk,
 )
 from diptych.compiler.nests.emit import supported, unit
 from diptych.compiler.products import emit_product, products
+from diptych.compiler.readers import (
+    MOST_FOLDS,
+    Readers,
+    kept_values,
+    too_large,
+    worth_storing_before_spreading,
+)
 from diptych.compiler.sharing import needed
-from diptych.compiler.spaces import Space, kept_map, remap, space_of, uses
+from diptych.compiler.spaces import AxisMap, Resolve, Space, kept_map, remap, space_of, uses
 from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
 from diptych.compiler.target import Target
 from diptych.compiler.writes import WRITERS, parts
@@ -43,6 +51,8 @@ from diptych.ops.select import CAST
 _MOST_USES = 1  # a product read more often than this is stored instead of becoming an epilogue
 _GROUP_OUTPUTS = 8
 
+View = Callable[[Lazy], Lazy | None]
+
 
 class Lowering:
     """Lowers one graph for one target. ``out`` is the first output's layout, if not fresh."""
@@ -56,6 +66,8 @@ class Lowering:
         self.stored: dict[int, Stored] = {}
         self.alive: list[Lazy] = []
         self.pending: list[Lazy] = []
+        self.readers = Readers(graph)
+        self.origins: dict[int, tuple[Lazy, View]] = {}  # views of trees that others read too
         self.counts: dict[int, int] = {}
         self.aranges: dict[int, Stored] = {}
 
@@ -92,7 +104,35 @@ class Lowering:
 
     def resolve(self, lazy: Lazy) -> Lazy:
         """The stored form of a value, once it has one."""
-        return self.stored.get(id(lazy), lazy)
+        found = self.stored.get(id(lazy))
+        if found is not None:
+            return found
+        origin = self.origins.get(id(lazy))
+        if origin is not None:
+            base = self.resolve(origin[0])
+            seen = origin[1](base) if isinstance(base, Stored) else None
+            if isinstance(seen, Stored):
+                return self.remember(lazy, seen)
+        return lazy
+
+    def note_views(self, memo: Mapping[int, Lazy | None], view: View) -> None:
+        """Remember of rearranged trees what they are views of: once that is stored, so are they."""
+        for base, made in memo.items():
+            names = self.readers.names.get(base)
+            if names and isinstance(made, Apply) and id(made) != base:
+                original = self.values[names[0]]
+                if self.readers.shared(original):
+                    self.origins[id(made)] = (original, view)
+                    self.alive.append(made)
+
+    def seen_as(self, lazy: Lazy, axes: AxisMap, shape: Shape) -> Lazy:
+        """A value through an axis map; stored before when it is costly and much is made of it."""
+        if worth_storing_before_spreading(lazy, math.prod(shape), self.resolve):
+            lazy = self.store(lazy)
+        memo: dict[int, Lazy] = {}
+        made = remap(lazy, axes, shape, self.resolve, memo)
+        self.note_views(memo, lambda base: remap(base, axes, shape, self.resolve, {}))
+        return made
 
     # ---- the walk over the graph
 
@@ -157,7 +197,10 @@ class Lowering:
             self.host(node)
             return
         self.alive.extend(made)
-        self.values.update(zip(node.results, made, strict=True))
+        for value, lazy in zip(node.results, made, strict=True):
+            self.values[value] = lazy
+            if not isinstance(lazy, Stored):
+                self.readers.enter(value, lazy)
 
     def operands(self, node: Node) -> list[Lazy]:
         return [self.resolve(self.values[value]) for value in node.operands]
@@ -176,12 +219,17 @@ class Lowering:
         kinds = tuple(arg.dtype for arg in args)
         if not compilable(node.op, node.params[0], kinds, dtype, self.target):
             return None
-        aligned = []
-        for arg in args:
-            axes = axis_map(BROADCAST, (shape,), arg.shape, shape)
-            assert axes is not None, "a broadcast only rearranges axes"
-            aligned.append(arg if arg.shape == shape else remap(arg, axes, shape, self.resolve, {}))
-        return Apply(node.op, node.params, tuple(aligned), dtype, shape)
+        while True:
+            aligned = []
+            for arg in args:
+                axes = axis_map(BROADCAST, (shape,), arg.shape, shape)
+                assert axes is not None, "a broadcast only rearranges axes"
+                aligned.append(arg if arg.shape == shape else self.seen_as(arg, axes, shape))
+            made = Apply(node.op, node.params, tuple(aligned), dtype, shape)
+            if not too_large(made, self.resolve):
+                return made
+            heaviest = max(range(len(args)), key=lambda k: args[k].weight)
+            args[heaviest] = self.store(args[heaviest])
 
     def lower_movement(self, node: Node) -> Lazy | None:
         writer = WRITERS.get(node.op.name)
@@ -193,14 +241,17 @@ class Lowering:
         shape = self.shape(node)
         axes = axis_map(node.op, node.params, source.shape, shape)
         if axes is not None:
-            return remap(source, axes, shape, self.resolve, {})
+            return self.seen_as(source, axes, shape)
         if node.op.name == "as_strided":  # it counts in row-major memory, wherever the value is
             stored = self.store(source)
             if not stored.place.layout.contiguous:
                 stored = self.copied(stored)
             return move(stored, node.op, node.params, shape, {})
-        made = move(source, node.op, node.params, shape, {})
-        if made is None:
+        memo: dict[int, Lazy | None] = {}
+        made = move(source, node.op, node.params, shape, memo)
+        if made is not None:
+            self.note_views(memo, lambda base: move(base, node.op, node.params, shape, {}))
+        else:
             stored = self.store(source)
             made = move(stored, node.op, node.params, shape, {})
             if made is None:  # strides that no view can express: copy to row-major first
@@ -220,7 +271,7 @@ class Lowering:
             return None
         if not axes:
             return Apply(CAST, (dtype,), (source,), dtype, source.shape)
-        if products(source, self.resolve):
+        if products(source, self.resolve) or source.folds >= MOST_FOLDS:
             source = self.store(source)
         return Reduced(node.op.name, source, tuple(axes), computing, dtype, self.shape(node))
 
@@ -403,8 +454,12 @@ class Lowering:
         votes = 0
         for base, _ in found:
             stack: list[Lazy] = [base]
+            seen: set[int] = set()
             while stack:
                 value = self.resolve(stack.pop())
+                if id(value) in seen:
+                    continue
+                seen.add(id(value))
                 if isinstance(value, Stored) and value.shape == space.shape:
                     steps = list(zip(value.shape, value.place.strides, strict=True))
                     units = [axis for axis, (n, s) in enumerate(steps) if n != 1 and abs(s) == 1]
@@ -425,9 +480,7 @@ class Lowering:
             return
         self.storeproducts(lazy)
         space, kept = self.settle(lazy, columns_too=False)
-        group = [(lazy, place)]
-        if join:
-            group += self.partners(lazy, space)
+        group = [(lazy, place), *self.partners(lazy, space, join)]
         if space is None:
             space = Space(lazy.shape, ())
             builder = Builder(space, self.resolve, self.positions)
@@ -444,20 +497,32 @@ class Lowering:
         for value, where in group:
             self.remember(value, Stored(where))
 
-    def partners(self, lazy: Lazy, space: Space | None) -> list[tuple[Lazy, Place]]:
-        """Pending values that the same nest can store: outputs, and what others wait for."""
-        found: list[tuple[Lazy, Place]] = []
-        taken = {id(lazy)}
-        for other in self.pending:
+    def partners(self, lazy: Lazy, space: Space | None, join: bool) -> list[tuple[Lazy, Place]]:
+        """Values that the same nest can store: those of its own that others read, and pending."""
+        asked = kept_values(
+            self.readers, lazy, self.resolve, lambda other: self.joins(other, lazy, space)
+        )
+        found = {id(other): other for other in asked[: _GROUP_OUTPUTS - 1]}
+        for other in self.waiting(lazy, space) if join else ():
+            if len(found) + 1 >= _GROUP_OUTPUTS:
+                break
             other = self.resolve(other)
-            if id(other) in taken or isinstance(other, (Stored, Moved, Product, Number, Position)):
+            if other is lazy or isinstance(other, (Stored, Moved, Product, Number, Position)):
                 continue
-            if len(found) + 1 >= _GROUP_OUTPUTS or products(other, self.resolve):
-                continue
-            if self.joins(other, lazy, space):
-                taken.add(id(other))
-                found.append((other, self.fresh(other.dtype, other.shape)))
-        return found
+            if not products(other, self.resolve) and self.joins(other, lazy, space):
+                found[id(other)] = other
+        return [(other, self.fresh(other.dtype, other.shape)) for other in found.values()]
+
+    def waiting(self, lazy: Lazy, space: Space | None) -> list[Lazy]:
+        """Pending values that the nest of ``lazy`` may be able to store; of many, relatives."""
+        self.pending = [x for x in self.pending if id(x) not in self.stored]
+        if space is not None:
+            return [x for x in self.pending if x.folds]
+        found = [x for x in self.pending if x.shape == lazy.shape and not x.folds]
+        if len(found) <= _GROUP_OUTPUTS:
+            return found
+        read = storages_of(lazy, self.resolve)
+        return [x for x in found if not read.isdisjoint(storages_of(x, self.resolve))]
 
     def joins(self, other: Lazy, lazy: Lazy, space: Space | None) -> bool:
         """Whether the nest of ``lazy`` can store ``other`` without storing anything first."""
@@ -594,6 +659,11 @@ def lower_update(graph: Graph, target: Target, over: Sequence[int]) -> Lowered:
     builder = Builder(Space(shape, ()), lowering.resolve, lowering.positions)
     lowering.add_nest(builder.pointwise([lowering.full_root(x, p) for x, p in group]))
     return lowering.result
+
+
+def storages_of(lazy: Lazy, resolve: Resolve) -> set[int]:
+    """The storages that a value without reductions is computed from."""
+    return {x.place.storage for x in walk([lazy], resolve) if isinstance(x, Stored)}
 
 
 def inner_of(base: Lazy) -> Lazy:

@@ -9,6 +9,7 @@ from diptych.compiler.contraction.spec import Contraction
 from diptych.compiler.epilogues import ExpressionStage, operand_of
 from diptych.compiler.expressions import applied
 from diptych.compiler.lazy import Apply, Lazy, Moved, Number, Product, Stored
+from diptych.compiler.readers import first_kept
 from diptych.compiler.spaces import uses
 from diptych.compiler.steps import KernelStep, Place
 from diptych.core.dtypes import float32, float64
@@ -29,6 +30,10 @@ def emit_product(lowering: Lowering, lazy: Lazy, place: Place) -> bool:
     if product is lazy:
         _add_product(lowering, product, place, (), [])
         return True
+    kept = first_kept(lowering.readers, lazy, product, lowering.resolve)
+    if kept is not None:
+        lowering.store(kept)
+        return False
     wide = (float32, float64)
     if lazy.shape != product.shape or place.dtype not in wide or product.dtype is not place.dtype:
         return False
@@ -109,6 +114,8 @@ def _add_product(
 
 def products(root: Lazy, resolve: Any) -> list[Product]:
     """The products in the elementwise tree at ``root`` (seen through moves)."""
+    if not root.multiplies:
+        return []
     found: list[Product] = []
     seen: set[int] = set()
     stack = [resolve(root)]
@@ -120,5 +127,5 @@ def products(root: Lazy, resolve: Any) -> list[Product]:
         if isinstance(value, Product):
             found.append(value)
         elif isinstance(value, (Apply, Moved)):
-            stack.extend(resolve(child) for child in value.children())
+            stack.extend([resolve(child) for child in value.children() if child.multiplies])
     return found

@@ -101,6 +101,8 @@ def remap(lazy: Lazy, axes: AxisMap, shape: Shape, resolve: Resolve, memo: dict[
 
 def uses(root: Lazy, resolve: Resolve) -> list[tuple[Lazy, AxisMap]]:
     """The reductions and picks right under ``root`` (not nested), each with its axis map."""
+    if not root.folds:
+        return []
     found: list[tuple[Lazy, AxisMap]] = []
     seen: set[int] = set()
     stack = [resolve(root)]
@@ -116,7 +118,7 @@ def uses(root: Lazy, resolve: Resolve) -> list[tuple[Lazy, AxisMap]]:
         if isinstance(base, (Reduced, Pick)):
             found.append((base, axes))
         elif isinstance(value, Apply):
-            stack.extend(resolve(arg) for arg in reversed(value.args))
+            stack.extend([resolve(arg) for arg in reversed(value.args) if arg.folds])
     return found
 
 
