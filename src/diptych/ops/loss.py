@@ -11,6 +11,7 @@ from diptych.core import call
 from diptych.core.dtypes import FLOATS, float32, int64
 from diptych.core.layout import Layout, layout
 from diptych.core.operation import BadCall, Composite, NoBatching, Params, Sample, Tolerance
+from diptych.core.samples import behind
 from diptych.core.tensor import Tensor
 from diptych.errors import DTypeError, OutOfRangeError, ShapeError
 from diptych.ops.arithmetic import abs_, add, div, mul, sign, square, sub
@@ -121,7 +122,7 @@ CROSS_ENTROPY = Composite(
 
 def check_classes(target: Tensor, classes: int, ignore: int) -> None:
     """Raise OutOfRangeError for a class number outside [0, classes) that is not ``ignore``."""
-    values = target.array()
+    values = behind(target).array()
     # One pass in the common case: as unsigned, a negative number is larger than any class.
     if values.size == 0 or int(values.view(np.uint64).max()) < classes:
         return

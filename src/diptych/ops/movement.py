@@ -527,6 +527,8 @@ def swap_axes(x: Tensor, first: int, second: int) -> Tensor:
 
 def move_axis(x: Tensor, source: int, target: int) -> Tensor:
     """A view with one axis moved to another place."""
+    if source == target:
+        return x
     axes = [axis for axis in range(x.layout.ndim) if axis != source]
     axes.insert(target, source)
     return transpose(x, tuple(axes))

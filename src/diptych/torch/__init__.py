@@ -75,13 +75,14 @@ for _table in TABLES:
 
 # Loaded when they are first asked for.
 SUBMODULES = frozenset(
-    "accelerator amp autograd backends cpu cuda distributions fft func hub jit linalg masked mps mtia "
-    "multiprocessing nn optim overrides profiler serialization signal special testing types utils "
-    "xpu".split()
+    "accelerator amp autograd backends cpu cuda distributions fft func hub jit linalg masked mps "
+    "mtia multiprocessing nn optim overrides profiler serialization signal special testing types "
+    "utils xpu".split()
 )  # fmt: skip
 # name -> the submodule that has it
 ELSEWHERE = {
-    "vmap": "func", "save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp",
+    "save": "serialization", "load": "serialization", "autocast": "amp", "GradScaler": "amp",
+    "vmap": "func",
     **dict.fromkeys(
         "is_autocast_enabled get_autocast_dtype set_autocast_dtype is_autocast_cache_enabled "
         "set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting "

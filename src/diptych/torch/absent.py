@@ -36,7 +36,7 @@ FUNCTIONS = frozenset(
         "quantize_per_channel quantize_per_tensor quantize_per_tensor_dynamic resize_as_sparse_ "
         "saddmm segment_reduce slice_inverse smm solve sparse_bsc_tensor sparse_bsr_tensor "
         "sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor sparse_csr_tensor spmm "
-        "sspaddmm symeig to_dlpack vmap while_loop"
+        "sspaddmm symeig to_dlpack while_loop"
     ).split()
 )
 METHODS = frozenset(
