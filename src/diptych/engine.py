@@ -172,8 +172,8 @@ def direct_plan(program: Program) -> Plan | None:
 def stretch_plan(program: Program) -> Plan | None:
     """A plan for one native stretch into fresh results, which only checks of indices may follow."""
     first, *rest = program.stretches or [None]
-    guards = [program.guard(step) for step in rest]
-    if not isinstance(first, NativeStretch) or None in guards:
+    guards = [found for step in rest if (found := program.guard(step)) is not None]
+    if not isinstance(first, NativeStretch) or len(guards) < len(rest):
         return None
     if not program.outputs or any(position < 0 for position, _, _ in program.outputs):
         return None
@@ -479,7 +479,7 @@ class Update:
         self.width = len(layouts[0])
         self.numbers = _Numbers(scalars)
         number = layout(dtypes.float64, ())
-        evaluator = call.current
+        evaluator = getattr(call.current, "inner", call.current)  # a recorder runs what it records
         made: dict[tuple[Layout, ...], Any] = {}
         self.groups = []
         for group in layouts:

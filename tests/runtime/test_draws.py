@@ -9,6 +9,7 @@ import pytest
 
 from diptych.compiler import twister
 from diptych.core.random import mt19937
+from diptych.core.random import torch_stream as stream
 from diptych.core.random.mt19937 import Generator
 from diptych.runtime import draws
 from tests.compiler.contraction.harness import TARGETS
@@ -56,3 +57,25 @@ def test_every_target_draws_the_same(name, plain):
     below = ((high << np.uint64(32) | low) & np.uint64((1 << 53) - 1)) < np.uint64(bound)
     assert np.array_equal(values, np.where(below, np.float32(2.5), np.float32(0)))
     assert np.array_equal(generator.get_state(), other.get_state())
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 63, 64, 2048, 2049, 5003])
+@pytest.mark.parametrize("mean, std", [(0.0, 1.0), (-3.3, 0.7), (0.0, 2.5)])
+def test_numbers_by_machine_code_are_the_reference(count, mean, std, monkeypatch):
+    ours, theirs = Generator(count), Generator(count)
+    monkeypatch.setattr(mt19937.native, "uniform", draws.uniform)
+    monkeypatch.setattr(mt19937.native, "normal", draws.normal)
+    normals, uniforms = stream.normal(ours, (count,), mean, std), stream.rand(ours, (count,))
+    monkeypatch.setattr(mt19937.native, "uniform", None)
+    monkeypatch.setattr(mt19937.native, "normal", None)
+    assert np.array_equal(normals, stream.normal(theirs, (count,), mean, std))
+    assert np.array_equal(uniforms, stream.rand(theirs, (count,)))
+    assert np.array_equal(ours.get_state(), theirs.get_state())
+
+
+def test_numbers_stay_within_their_memory():
+    out = np.full(40, 7.0, np.float32)
+    generator = Generator(5)
+    draws.uniform(generator._address, out.ctypes.data + 4, 30)
+    draws.normal(generator._address, out.ctypes.data + 4, 2, 0.0, 1.0)
+    assert out[0] == 7.0 and (out[33:] == 7.0).all() and (out[1:33] != 7.0).all()

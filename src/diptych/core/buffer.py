@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,11 +116,57 @@ def install(allocator: Allocator) -> None:
     installed = allocator
 
 
+class ArrayBuffer(Buffer):
+    """The memory of a row-major NumPy array; its bytes are viewed when somebody asks for them."""
+
+    __slots__ = ("array", "viewed")
+
+    def __init__(self, array: np.ndarray[Any, Any], address: int, writable: bool) -> None:
+        self.address = address
+        self.nbytes = array.nbytes
+        self.version = epoch
+        self.writable = writable
+        self.array = array
+        self.viewed: Any = None
+
+    @property
+    def memory(self) -> Any:
+        found = self.viewed
+        if found is None:
+            array = self.array
+            flat = array if array.ndim == 1 else array.reshape(-1)
+            found = self.viewed = flat.view(np.uint8)
+        return found
+
+
+# NumPy's C interface promises that an array object holds its address right after Python's own
+# header. Reading it there takes a sixth of the time of ``__array_interface__``.
+_DATA = object.__basicsize__
+
+
+def _data_address(array: np.ndarray[Any, Any]) -> int:
+    return ctypes.c_void_p.from_address(id(array) + _DATA).value or 0
+
+
+def _interface_address(array: np.ndarray[Any, Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _quickest() -> Callable[[np.ndarray[Any, Any]], int]:
+    """The short way where this interpreter's objects are laid out so, which a look tells."""
+    if sys.implementation.name != "cpython":
+        return _interface_address
+    sample = np.zeros(9, np.uint8)
+    same = all(_data_address(x) == _interface_address(x) for x in (sample, sample[3:]))
+    return _data_address if same else _interface_address
+
+
+address_of = _quickest()
+
+
 def of_contiguous(array: np.ndarray[Any, Any]) -> Buffer:
     """A buffer over the memory of a row-major array that has elements, without a copy."""
-    address, read_only = array.__array_interface__["data"]
-    memory = (array if array.ndim == 1 else array.reshape(-1)).view(np.uint8)
-    return Buffer(address, array.nbytes, memory, writable=not read_only)
+    return ArrayBuffer(array, address_of(array), array.flags.writeable)
 
 
 def of_array(array: np.ndarray[Any, Any]) -> Buffer:

@@ -39,7 +39,8 @@ def number(tensor: Tensor) -> Any:
     """The element of a tensor that has exactly one, as a Python number."""
     read = _READERS.get(tensor.layout.dtype)
     buffer = tensor.buffer
-    if read is None or not buffer.nbytes:  # bfloat16, complex; a traced value has no memory
+    # bfloat16 and complex; a traced value, which has no memory; and while somebody listens.
+    if read is None or not buffer.nbytes or recording.active is not None:
         return tensor.values().item()
     return read(buffer.memory, tensor.address - buffer.address)[0]
 
@@ -194,8 +195,8 @@ def from_array(array: Array, cls: type[T], dtype: DType | None = None) -> T:
     """
     flags = array.flags
     if flags.c_contiguous and flags.aligned and array.size:
-        known = dtype or dtypes.BY_NUMPY.get(array.dtype)
-        if known is not None and array.dtype.isnative:
+        known = dtype or dtypes.BY_NUMPY.get(array.dtype)  # which has native byte orders alone
+        if known is not None:
             held = buffers.of_contiguous(array)
             return wrap(cls, layout(known, array.shape), held, held.address)
     if dtype is None:

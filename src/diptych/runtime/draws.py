@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import Any
 
 import numpy as np
 
-from diptych.compiler import twister
+from diptych.compiler import gaussian, twister
 from diptych.core.random import mt19937
 from diptych.runtime import kernels, native, objects
 
@@ -30,7 +31,25 @@ def noise(state: int, out: int, count: int, bound: int, value: float) -> None:
     _call(twister.noise_unit(objects.target()), numbers, state, out)
 
 
+@functools.cache
+def _kernel(name: str) -> int:
+    return kernels.load(getattr(gaussian, name)(objects.target()))
+
+
+def uniform(state: int, out: int, count: int) -> None:
+    """The next ``count`` uniforms (float32, of 24 bits) to the memory at ``out``."""
+    native.call(_kernel("uniform_unit"), 0, state, out, count)
+
+
+def normal(state: int, out: int, groups: int, mean: float, std: float) -> None:
+    """The next ``groups`` of 16 normals (float32) to the memory at ``out``."""
+    scale = int.from_bytes(struct.pack("<ff", std, mean), "little", signed=True)
+    native.call(_kernel("normal_unit"), 0, state, out, groups, scale)
+
+
 def install() -> None:
     """Let the streams draw by machine code."""
+    mt19937.native.uniform = uniform
+    mt19937.native.normal = normal
     mt19937.native.fill = fill
     mt19937.native.noise = noise

@@ -11,16 +11,16 @@ import numpy as np
 from diptych.core import dtypes as engine
 from diptych.core import tape
 from diptych.core.dtypes import BY_NUMPY, DType
-from diptych.core.layout import check_shape
+from diptych.core.layout import Layout, check_shape
 from diptych.core.layout import layout as layout_of
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import alias, copy_array, from_array
 from diptych.core.tensor import empty as empty_core
 from diptych.ops import select
 from diptych.torch import dtypes, outputs, promotion
-from diptych.torch.device import check_device, check_layout
+from diptych.torch.device import CPU, check_device, check_layout
 from diptych.torch.dtypes import Default, core_of
-from diptych.torch.size import shape_of_arguments
+from diptych.torch.size import Size, shape_of_arguments
 from diptych.torch.tensor import Tensor, axis_of, face
 
 Array = np.ndarray[Any, Any]
@@ -181,8 +181,11 @@ def tensor(
     pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """A new tensor that copies ``data``: a number, nested sequences, an array or a tensor."""
-    check_device(device)
+    if device is not None:
+        check_device(device)
     if dtype is None:
+        if (made := _of_plain(data)) is not None:
+            return finished(made, True) if requires_grad else made
         array, found = array_of(data)
         wanted = found or engine.from_numpy(array.dtype)
         if wanted is engine.uint64 and not isinstance(data, (CoreTensor, np.ndarray, np.generic)):
@@ -192,6 +195,39 @@ def tensor(
         array, found = _wanted(data, wanted)
     bits = found is engine.bfloat16 and array.dtype == np.uint16
     return finished(as_dtype(array, wanted, Tensor, bits), requires_grad)
+
+
+def _of_plain(data: Any) -> Any:
+    """A float, an int or a flat list of either alone, the short way; None for anything else."""
+    kind = data.__class__
+    if kind is float and Default.core is engine.float32:
+        return filled_as(_NUMBER, data)
+    if kind is list and 0 < len(data) <= _PLAIN_MOST:
+        kinds = set(map(type, data))
+        kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is float:
+        core = Default.core
+    elif kind is int:
+        core = engine.int64
+    else:
+        return None
+    if not core.exact:
+        return None
+    if kind is float and core is not engine.float64:
+        # What float32 cannot hold goes the long way.
+        if core is not engine.float32 or not -_MOST32 <= min(data) <= max(data) <= _MOST32:
+            return None
+        array = np.array(data, np.float32)
+    else:
+        try:
+            array = np.array(data, core.numpy)
+        except OverflowError:
+            return None  # the long way says why
+    return from_array(array, Tensor)
+
+
+_PLAIN_MOST = 256
+_NUMBER = layout_of(engine.float32, ())
 
 
 def _wanted(data: Any, wanted: DType) -> tuple[Array, DType | None]:
@@ -261,8 +297,10 @@ def from_numpy(array: Any) -> Tensor:
     """A tensor on the array's own memory."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    if not array.flags.c_contiguous or array.dtype not in BY_NUMPY:
-        _dtype_of_array(array)
+    known = BY_NUMPY.get(array.dtype)
+    if known is not None and array.flags.c_contiguous:
+        return from_array(array, Tensor, known)
+    _dtype_of_array(array)
     if min(array.strides, default=0) < 0:
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative "
@@ -321,8 +359,28 @@ def fitting(value: Any, dtype: DType, words: str = "") -> Any:
 
 def filled(shape: tuple[int, ...], value: Any, dtype: DType, cls: Any = Tensor) -> Any:
     """A fresh tensor with one value everywhere."""
-    made = empty_core(layout_of(dtype, shape), cls)
+    return filled_as(layout_of(dtype, shape), value, cls)
+
+
+_MOST32 = float(np.finfo(np.float32).max)
+_HOLDING_SMALL = frozenset(d for d in engine.ALL if d.kind != "b" and d.exact)
+_SMALL = 1 << 12  # bytes; the class of a larger block may be longer than what is asked for
+
+
+def filled_as(place: Layout, value: Any, cls: Any = Tensor) -> Any:
+    """A fresh tensor of this row-major layout with one value everywhere."""
+    made = empty_core(place, cls)
+    if value.__class__ is int and value == 0 and place.nbytes <= _SMALL:
+        made.buffer.memory.fill(0)  # zeros of every dtype are zero bytes
+        return made
     array = made.array()
+    dtype = place.dtype
+    kind = value.__class__
+    if (kind is float and dtype is engine.float32 and -_MOST32 <= value <= _MOST32) or (
+        kind is int and dtype in _HOLDING_SMALL and 0 <= value < 128
+    ):
+        array.fill(value)  # nothing to check, to cut or to warn of
+        return made
     value = fitting(value, dtype)
     if not dtype.exact:
         value = engine.float32_to_bfloat16(np.float32(value))
@@ -343,6 +401,25 @@ def _shape(size: tuple[Any, ...], function: str) -> tuple[int, ...]:
     return check_shape(shape, function)
 
 
+_LAYOUTS: dict[Any, Layout] = {}
+_LAYOUTS_LIMIT = 1024
+
+
+def plain_layout(core: DType, size: tuple[Any, ...]) -> Layout | None:
+    """The layout that plain ints ask for, or a tuple of them; None for what needs a closer look."""
+    if len(size) == 1 and (size[0].__class__ is tuple or size[0].__class__ is Size):
+        size = size[0]
+    for extent in size:
+        if extent.__class__ is not int:
+            return None
+    found = _LAYOUTS.get((core, size))
+    if found is None:
+        if len(_LAYOUTS) >= _LAYOUTS_LIMIT:
+            _LAYOUTS.clear()
+        found = _LAYOUTS[core, size] = layout_of(core, _shape(tuple(size), "empty"))
+    return found
+
+
 def _constant(name: str, value: Any) -> Any:
     def function(
         *size: Any, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
@@ -356,6 +433,12 @@ def _constant(name: str, value: Any) -> Any:
             size = (given["size"],)
         elif not size:
             raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+        if out is None and layout is None and (device is None or device is CPU):
+            core = Default.core if dtype is None else core_of(dtype, name)
+            place = plain_layout(core, size)
+            if place is not None:
+                made = empty_core(place, Tensor) if value is None else filled_as(place, value)
+                return finished(made, True) if requires_grad else made
         if device is not None:
             check_device(device)
         check_layout(layout)
@@ -388,6 +471,13 @@ def full(
 ) -> Any:  # fmt: skip
     """A tensor of a shape with one value everywhere; the dtype follows the value unless given."""
     check_device(device)
+    if out is None and not requires_grad and layout is None:
+        kind = fill_value.__class__
+        if kind is float or kind is int or kind is bool:
+            core = promotion.number_dtype(fill_value) if dtype is None else core_of(dtype, "full")
+            place = plain_layout(core, (size,))
+            if place is not None:
+                return filled_as(place, fill_value)
     if isinstance(fill_value, CoreTensor):
         found, fill_value = fill_value.layout.dtype, fill_value.item()
     elif isinstance(fill_value, np.generic):
@@ -416,10 +506,11 @@ def _constant_like(name: str, value: Any) -> Any:
     ) -> Any:  # fmt: skip
         x = face(input, name)
         core = like(x, name, dtype, device, layout)
-        shape = x.layout.shape
-        if value is None:
-            return finished(empty_core(layout_of(core, shape), Tensor), requires_grad)
-        return finished(filled(shape, value, core), requires_grad)
+        place = x.layout
+        if not place.contiguous or core is not place.dtype:
+            place = layout_of(core, place.shape)
+        made = empty_core(place, Tensor) if value is None else filled_as(place, value)
+        return finished(made, True) if requires_grad else made
 
     function.__name__ = function.__qualname__ = name
     return function
@@ -471,7 +562,12 @@ def arange(
     pin_memory: bool = False,
 ) -> Any:  # fmt: skip
     """start, start + step, ... below end."""
-    check_device(device)
+    if device is not None:
+        check_device(device)
+    if len(bounds) == 1 and bounds[0].__class__ is int and 0 < bounds[0]:
+        if start is None and end is None and step is None and dtype is None and out is None:
+            made = from_array(np.arange(bounds[0]), Tensor, engine.int64)
+            return finished(made, True) if requires_grad else made
     values = [x.item() if isinstance(x, (CoreTensor, np.generic)) else x for x in bounds]
     if len(values) > 3 or (not values and end is None):
         raise TypeError(f"arange() takes 1 to 3 positional arguments but {len(values)} were given")

@@ -11,19 +11,19 @@ from diptych.core.random.rounding import Array, fma64
 
 # Moshier's Cephes polynomials for single precision: logf on [sqrt(1/2), sqrt(2)], sinf and cosf on
 # [-pi/4, pi/4], and the three parts of pi/4 for reducing an angle.
-_LOG = (
+LOG = (
     7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1,
     -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
 )  # fmt: skip
-_SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-_COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
-_LN2_HIGH, _LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
-_PI4_HIGH, _PI4_MIDDLE = np.float32(0.78515625), np.float32(2.4187564849853515625e-4)
-_PI4_LOW = np.float64(np.float32(3.77489497744594108e-8))
-_FOUR_OVER_PI = np.float32(1.27323954473516)
-_TWO_PI = np.float32(2.0 * math.pi)
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
-_ULP24 = np.float32(2.0**-24)
+SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
+COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+PI4_HIGH, PI4_MIDDLE = np.float32(0.78515625), np.float32(2.4187564849853515625e-4)
+PI4_LOW = np.float64(np.float32(3.77489497744594108e-8))
+FOUR_OVER_PI = np.float32(1.27323954473516)
+TWO_PI = np.float32(2.0 * math.pi)
+SQRT_HALF_BITS = np.int32(0x3F3504F3)
+ULP24 = np.float32(2.0**-24)
 _HALF, _ONE = np.float32(0.5), np.float32(1.0)
 
 GROUP = 16  # PyTorch turns 16 uniforms into 16 normals: element i pairs with element i + 8
@@ -95,22 +95,22 @@ class _Scratch:
 def _radius(draw: Array, work: _Scratch) -> Array:
     """``sqrt(-2 log(1 - draw / 2**24))`` for 24-bit draws."""
     bits: Array = (np.uint32(1 << 24) - draw).astype(np.float32)
-    bits *= _ULP24
+    bits *= ULP24
     integer = bits.view(np.int32)
-    exponent = integer - _SQRT_HALF_BITS
+    exponent = integer - SQRT_HALF_BITS
     exponent >>= 23
     integer -= exponent << 23  # now bits, a float, lies in [sqrt(1/2), sqrt(2))
     power = exponent.astype(np.float32)
     x = bits
     x -= _ONE
     square = x * x
-    y = work.horner(_LOG, x)
+    y = work.horner(LOG, x)
     y *= x
-    y = work.fused(y, square, power * _LN2_LOW)
+    y = work.fused(y, square, power * LN2_LOW)
     square *= _HALF
     y -= square
     x += y
-    power *= _LN2_HIGH
+    power *= LN2_HIGH
     x += power
     x *= np.float32(-2.0)
     np.sqrt(x, out=x)
@@ -120,24 +120,24 @@ def _radius(draw: Array, work: _Scratch) -> Array:
 def _cos_sin_float32(draw: Array, work: _Scratch) -> tuple[Array, Array]:
     """The cosine and sine of ``2 pi draw / 2**24`` for 24-bit draws."""
     angle = draw.astype(np.float32)
-    angle *= _ULP24
-    angle *= _TWO_PI
-    octant = (angle * _FOUR_OVER_PI).astype(np.int32)
+    angle *= ULP24
+    angle *= TWO_PI
+    octant = (angle * FOUR_OVER_PI).astype(np.int32)
     octant += 1
     octant &= ~1
     turns = octant.astype(np.float32)
-    angle -= turns * _PI4_HIGH  # these two products are exact: few bits times few bits
-    angle -= turns * _PI4_MIDDLE
+    angle -= turns * PI4_HIGH  # these two products are exact: few bits times few bits
+    angle -= turns * PI4_MIDDLE
     np.copyto(work.wide, turns)
-    work.wide *= -_PI4_LOW
+    work.wide *= -PI4_LOW
     work.wide += angle
     x = work.wide.astype(np.float32)
     square = x * x
-    cosine = work.horner(_COS, square)
+    cosine = work.horner(COS, square)
     cosine *= square
     cosine = work.fused(cosine, square, square * -_HALF)
     cosine += _ONE
-    sine = work.horner(_SIN, square)
+    sine = work.horner(SIN, square)
     sine *= square
     sine = work.fused(sine, x, x)
     swap = (octant & 2) != 0

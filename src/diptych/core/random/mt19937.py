@@ -39,11 +39,14 @@ class Native:
     """Machine code for many draws at once; the engine fills it in where there is any.
 
     ``fill(state, out, count)`` writes draws, ``noise(state, out, count, bound, value)`` a float32
-    where the low 53 bits of a double draw lie below a bound, else 0; both take addresses.
+    where the low 53 bits of a double draw lie below a bound, else 0; ``uniform(state, out, count)``
+    and ``normal(state, out, groups, mean, std)`` float32 numbers. All take addresses.
     """
 
     fill: Callable[[int, int, int], None] | None = None
     noise: Callable[[int, int, int, int, float], None] | None = None
+    uniform: Callable[[int, int, int], None] | None = None
+    normal: Callable[[int, int, int, float, float], None] | None = None
 
 
 native = Native()
@@ -57,11 +60,12 @@ class Generator:
     uses. Draws are thread-safe; a transform made of several draws is not one atomic step.
     """
 
-    __slots__ = ("_bits", "_seed", "_state", "next_double_normal", "next_float_normal")
+    __slots__ = ("_address", "_bits", "_seed", "_state", "next_double_normal", "next_float_normal")
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._bits = np.random.MT19937(0)
         self._state = np.random.RandomState(self._bits)
+        self._address = self._bits.ctypes.state_address
         self.next_double_normal: float | None = None
         self.next_float_normal: float | None = None
         self.manual_seed(seed)
@@ -113,7 +117,7 @@ class Generator:
             return self._state.randint(0, 1 << 32, size=count, dtype=np.uint32)
         out = np.empty(count, np.uint32)
         with self._bits.lock:
-            native.fill(self._bits.ctypes.state_address, out.ctypes.data, count)
+            native.fill(self._address, out.ctypes.data, count)
         return out
 
     def noise(self, out: int, count: int, bound: int, value: float) -> bool:
@@ -123,7 +127,36 @@ class Generator:
         if native.noise is None or count < _MANY:
             return False
         with self._bits.lock:
-            native.noise(self._bits.ctypes.state_address, out, count, bound, value)
+            native.noise(self._address, out, count, bound, value)
+        return True
+
+    def uniform_into(self, out: int, count: int) -> bool:
+        """Write uniforms on [0, 1) to the float32 memory at ``out``; False where no code can."""
+        if recording.active is not None:
+            recording.active.draw()
+        if native.uniform is None:
+            return False
+        with self._bits.lock:
+            native.uniform(self._address, out, count)
+        return True
+
+    def normal_into(self, out: int, count: int, mean: float = 0.0, std: float = 1.0) -> bool:
+        """Write 16 normals or more to the float32 memory at ``out``; False where no code can.
+
+        The last 16 are drawn anew when they are no multiple, after the draws that they would
+        have been made of.
+        """
+        if recording.active is not None:
+            recording.active.draw()
+        if native.normal is None or count < 16:
+            return False
+        rest = count % 16
+        with self._bits.lock:
+            native.normal(self._address, out, count // 16, mean, std)
+        if rest:
+            self.bits(rest)
+            with self._bits.lock:
+                native.normal(self._address, out + 4 * (count - 16), 1, mean, std)
         return True
 
     def bits64(self, count: int) -> Array:
@@ -140,6 +173,7 @@ class Generator:
         other._bits = np.random.MT19937(0)
         other._bits.state = self._bits.state
         other._state = np.random.RandomState(other._bits)
+        other._address = other._bits.ctypes.state_address
         other._seed = self._seed
         other.next_double_normal = self.next_double_normal
         other.next_float_normal = self.next_float_normal

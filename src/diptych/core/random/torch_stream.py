@@ -32,6 +32,7 @@ from diptych.core.random.rounding import (
 
 Shape = tuple[int, ...]
 
+_MANY = 64  # numbers from which machine code is worth its call
 _MASK24 = np.uint32(0xFFFFFF)
 _MASK53 = np.uint64((1 << 53) - 1)
 _DIGITS = {dtypes.float16: 11, dtypes.bfloat16: 8, dtypes.float32: 24, dtypes.float64: 53}
@@ -42,7 +43,12 @@ _INTEGERS = (
 
 def _unit24(generator: Generator, count: int) -> Array:
     """Uniforms (float32) in [0, 1): the low 24 bits of a draw."""
-    values: Array = (generator.bits(count) & _MASK24).astype(np.float32)
+    values: Array
+    if count >= _MANY:
+        values = np.empty(count, np.float32)
+        if generator.uniform_into(values.ctypes.data, count):
+            return values
+    values = (generator.bits(count) & _MASK24).astype(np.float32)
     values *= np.float32(2.0**-24)
     return values
 
@@ -141,6 +147,10 @@ def _normals_in_groups(
 ) -> Array:
     """The route of 16 at a time; the last 16 are drawn anew when ``count`` is not a multiple."""
     group = box_muller.GROUP
+    if dtype is dtypes.float32:
+        made = np.empty(count, np.float32)
+        if generator.normal_into(made.ctypes.data, count, mean, std):
+            return made
     whole = count - count % group
     # The 16-bit formats draw group by group, so they skip what the tail would have drawn first.
     drawn = whole if dtype.itemsize == 2 else count
