@@ -44,6 +44,8 @@ def operator_name(event: Event) -> str:
     if event.kind == "host":
         return f"diptych::host::{name}"
     if event.kind == "in place":
+        if name == "assign" and [place and place.ndim for place in event.layouts[1:]] == [0]:
+            return "aten::fill_"
         return "aten::" + (_IN_PLACE.get(name) or f"{_plain(event)}_")
     return "aten::" + _plain(event)
 
