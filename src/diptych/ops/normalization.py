@@ -187,6 +187,9 @@ def log_softmax(x: Tensor, axis: int) -> Tensor:
 def _check_affine(x: Tensor, operands: list[Tensor], count: int, op: str) -> None:
     normalized = x.layout.shape[x.layout.ndim - count :]
     for operand in operands:
+        if not isinstance(operand, Tensor):
+            given = type(operand).__name__
+            raise TypeError(f"{op}(): weight and bias must be Tensors, not {given}")
         if operand.layout.shape != normalized:
             raise ShapeError(
                 f"Expected weight to be of same shape as normalized_shape, but got weight of shape "

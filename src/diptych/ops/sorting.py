@@ -383,6 +383,8 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
         raise ArgumentError("minlength should be >= 0", op="bincount", got=minlength)
     if weights is None:
         return copy_array(np.bincount(array, None, minlength), x.result_type, int64)
+    if not isinstance(weights, Tensor):
+        raise TypeError(f"bincount(): weights must be a Tensor, not {type(weights).__name__}")
     if weights.layout.shape != x.layout.shape:
         raise ShapeError(
             "weights should be 1-d and have the same length as input", op="bincount",

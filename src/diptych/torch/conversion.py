@@ -24,7 +24,7 @@ from diptych.torch.gradient_nodes import label
 from diptych.torch.memory_formats import arranged
 from diptych.torch.operators import check_in_place_shape
 from diptych.torch.promotion import PARAMS
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import Tensor, face
 
 # ---- numbers and lists
 
@@ -213,6 +213,7 @@ def type_(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
 
 def type_as(self: Any, other: CoreTensor) -> Any:
     """The tensor in another's dtype."""
+    other = face(other, "type_as", "other", 2)
     return convert(self, other.layout.dtype)
 
 
@@ -332,6 +333,9 @@ def from_dlpack(ext_tensor: Any) -> Any:
     """A tensor on the memory of any object that speaks DLPack."""
     if isinstance(ext_tensor, Tensor):
         return ext_tensor.detach()
+    if not hasattr(ext_tensor, "__dlpack__"):
+        given = type(ext_tensor).__name__
+        raise TypeError(f"from_dlpack(): expected an object with __dlpack__, got {given}")
     return from_array(np.from_dlpack(ext_tensor), Tensor)
 
 

@@ -322,6 +322,7 @@ def tensor_words(x: CoreTensor) -> str:
 
 def expand_as(self: Any, other: CoreTensor) -> Any:
     """Expanded to another tensor's shape."""
+    other = face(other, "expand_as", "other")
     return expand(self, other.layout.shape)
 
 

@@ -145,6 +145,7 @@ def masked_select(input: Any, mask: Any, *, out: Any = None) -> Any:
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """A copy with the mask's elements taken from ``source`` in order."""
     x, mask = face(input, "masked_scatter"), _mask(mask, "masked_scatter")
+    source = face(source, "masked_scatter", "source", 3)
     shape = broadcast_shapes((x.layout.shape, mask.layout.shape), "masked_scatter")
     x, mask = movement.broadcast_to(x, shape), movement.broadcast_to(mask, shape)  # type: ignore[assignment]
     count = int(mask.detach().array().sum())
@@ -274,6 +275,8 @@ def scatter_reduce(
 ) -> Any:  # fmt: skip
     """A copy with ``src`` reduced into the indexed places: sum, prod, mean, amax or amin."""
     x = face(input, "scatter_reduce")
+    index = face(index, "scatter_reduce", "index", 3)
+    src = face(src, "scatter_reduce", "src", 4)
     axis = axis_of(dim, x.layout.ndim)
     if reduce not in (*_REDUCES, "mean"):
         raise RuntimeError(
@@ -420,7 +423,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
 
 def take(input: Any, index: Any) -> Any:
     """Elements by their position in row-major order."""
-    x = face(input, "take")
+    x, index = face(input, "take"), face(index, "take", "index", 2)
     if index.layout.dtype is not engine.int64:
         raise RuntimeError(
             f"take(): Expected a long tensor for index, but got {scalar_name(index.layout.dtype)}"
@@ -431,6 +434,7 @@ def take(input: Any, index: Any) -> Any:
 def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
     """Elements at one index each along an axis, shapes broadcast."""
     x = face(input, "take_along_dim")
+    indices = face(indices, "take_along_dim", "indices", 2)
     if dim is None:
         return gather(
             movement.reshape(x, (x.layout.size,)), 0,
@@ -447,7 +451,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
 
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """A copy with elements written at positions in row-major order."""
-    x = face(input, "put")
+    x, index = face(input, "put"), face(index, "put", "index", 2)
+    source = face(source, "put", "source", 3)
     if index.layout.size != source.layout.size:
         raise IndexError(
             f"put_(): Expected source and index to have the same number of elements, but got "
@@ -468,6 +473,7 @@ def index_reduce(
 ) -> Any:  # fmt: skip
     """A copy with slices reduced into the indexed places: prod, mean, amax or amin."""
     x = face(input, "index_reduce")
+    source = face(source, "index_reduce", "source", 4)
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got "

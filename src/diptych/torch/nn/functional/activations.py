@@ -41,6 +41,8 @@ def relu(input: Any, inplace: bool = False) -> Any:
 
 def relu_(input: Any) -> Any:
     """relu in place."""
+    if not isinstance(input, Tensor):
+        input = face(input, "relu_")
     inplace.update(input, RELU, (input,), PARAMS[input.layout.dtype])
     return input
 

@@ -14,6 +14,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """``input @ weight.T + bias``."""
     if not isinstance(input, Tensor):
         input = face(input, "linear")
+    if not isinstance(weight, Tensor):
+        weight = face(weight, "linear", "weight", 2)
+    if bias is not None and not isinstance(bias, Tensor):
+        bias = face(bias, "linear", "bias", 3)
     return contraction.linear(input, weight, bias)
 
 
@@ -24,6 +28,12 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     if first[:-1] != second[:-1]:
         raise RuntimeError(
             f"bilinear(): input batch dimensions do not match: got {list(first)} and {list(second)}"
+        )
+    weight = face(weight, "bilinear", "weight", 3)
+    if weight.layout.ndim != 3 or not first:
+        raise RuntimeError(
+            f"bilinear(): expected inputs of 1 or more dimensions and a weight of 3, got inputs of "
+            f"{len(first)} and a weight of {weight.layout.ndim}"
         )
     out, in1, in2 = weight.layout.shape
     if first[-1] != in1 or second[-1] != in2:

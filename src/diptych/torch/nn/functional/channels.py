@@ -103,13 +103,17 @@ def batch_norm(
     if not isinstance(input, Tensor):
         input = face(input, "batch_norm")
     place = input.layout
-    key = (
-        training, place,
-        None if running_mean is None else running_mean.layout,
-        None if running_var is None else running_var.layout,
-        None if weight is None else weight.layout,
-        None if bias is None else bias.layout,
-    )  # fmt: skip
+    try:
+        key = (
+            bool(training), place,
+            None if running_mean is None else running_mean.layout,
+            None if running_var is None else running_var.layout,
+            None if weight is None else weight.layout,
+            None if bias is None else bias.layout,
+        )  # fmt: skip
+    except AttributeError:  # one of them is no tensor: this says which
+        _check_batch(input, running_mean, running_var, weight, bias, training)
+        raise
     if key not in _checked:
         _check_batch(input, running_mean, running_var, weight, bias, training)
         if len(_checked) >= _CHECKED_LIMIT:
@@ -227,8 +231,9 @@ def group_norm(
         )
     if not input.layout.size:
         return _nothing(input)
-    for value in (weight, bias):
+    for name, value in (("weight", weight), ("bias", bias)):
         if value is not None:
+            value = face(value, "group_norm", name, 3)
             _check_mixed(input.layout.dtype, value.layout.dtype)
     return engine.group_norm(input, num_groups, weight, bias, eps)
 

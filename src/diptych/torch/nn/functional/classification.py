@@ -85,6 +85,7 @@ def _of_probabilities(
         target = target * (1 - smoothing) + smoothing / classes
     terms = log_softmax(input, axis) * target
     if weight is not None:
+        weight = face(weight, "cross_entropy", "weight", 3)
         terms = terms * _along(weight, axis, input.layout.ndim)
     if reduction == "none":
         return -terms.sum(axis)
@@ -126,6 +127,7 @@ def _nll_rows(log_p: Any, target: Any, weight: Any, ignore: int, reduction: str)
 
 
 def _check_weight(weight: Any, classes: int) -> None:
+    weight = face(weight, "nll_loss", "weight", 3)
     if weight.layout.shape != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but "
@@ -269,10 +271,18 @@ def linear_cross_entropy(
     ``options`` say how PyTorch would cut the batch; the result does not depend on them.
     """
     input = face(input, "linear_cross_entropy")
+    linear_weight = face(linear_weight, "linear_cross_entropy", "linear_weight", 2)
     place = linear_weight.layout.shape
+    if not place or not place[-1]:
+        raise RuntimeError(
+            f"linear_cross_entropy: linear_weight must be (classes, ..., in), got {list(place)}"
+        )
     several = len(place) > 2
     rows = reshape(linear_weight, (linear_weight.layout.size // place[-1], place[-1]))
-    bias = None if linear_bias is None else reshape(linear_bias, (linear_bias.layout.size,))
+    bias = None
+    if linear_bias is not None:
+        bias = face(linear_bias, "linear_cross_entropy", "linear_bias", 4)
+        bias = reshape(bias, (bias.layout.size,))
     logits = contraction.linear(input, rows, bias)
     if several:
         if input.layout.ndim != 2:

@@ -42,6 +42,7 @@ def _matched(input: Any, target: Any, name: str) -> tuple[Any, Any]:
 def _weighted(loss: Any, weight: Any, reduction: str) -> Any:
     if weight is None:
         return reduced(loss, reduction)
+    weight = face(weight, "mse_loss", "weight", 3)
     if weight.layout.shape != loss.layout.shape:
         raise ValueError("Inputs and weight must have the same size.")
     if reduction == "mean":
@@ -234,6 +235,8 @@ def margin_ranking_loss(
     """How far the first fails to lead (target 1) or follow (target -1) the second by the margin."""
     reduction = legacy(size_average, reduce, reduction)
     input1 = face(input1, "margin_ranking_loss", "input1", 1)
+    input2 = face(input2, "margin_ranking_loss", "input2", 2)
+    target = face(target, "margin_ranking_loss", "target", 3)
     if not input1.layout.ndim == input2.layout.ndim == target.layout.ndim:
         raise RuntimeError(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
@@ -255,6 +258,7 @@ def cosine_embedding_loss(
     reduction = legacy(size_average, reduce, reduction)
     x1 = face(input1, "cosine_embedding_loss", "input1", 1)
     x2 = face(input2, "cosine_embedding_loss", "input2", 2)
+    target = face(target, "cosine_embedding_loss", "target", 3)
     if target.layout.ndim not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if x1.layout.ndim != target.layout.ndim + 1:
@@ -291,6 +295,8 @@ def triplet_margin_loss(
     if margin <= 0:
         raise ValueError(f"margin must be greater than 0, got {margin}")
     anchor = face(anchor, "triplet_margin_loss", "anchor", 1)
+    positive = face(positive, "triplet_margin_loss", "positive", 2)
+    negative = face(negative, "triplet_margin_loss", "negative", 3)
     if not anchor.layout.ndim == positive.layout.ndim == negative.layout.ndim:
         raise RuntimeError(
             "The anchor, positive, and negative tensors are expected to have the same number of "

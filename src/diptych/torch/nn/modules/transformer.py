@@ -23,7 +23,7 @@ from diptych.torch.nn.modules.dropout import Dropout
 from diptych.torch.nn.modules.linear import Linear
 from diptych.torch.nn.modules.module import Module
 from diptych.torch.nn.modules.normalization import LayerNorm
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import Tensor, face
 
 Activation = str | Callable[[Any], Any]
 
@@ -142,7 +142,7 @@ class TransformerEncoderLayer(_Layer):
         src_key_padding_mask: Any = None,
         is_causal: bool = False,
     ) -> Any:
-        dtype = src.layout.dtype
+        dtype = face(src, "TransformerEncoderLayer", "src").layout.dtype
         padding = canonical_mask(
             src_key_padding_mask, "src_key_padding_mask", _mask_dtype(src_mask), "src_mask", dtype
         )

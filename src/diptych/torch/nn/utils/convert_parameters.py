@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from diptych.ops.movement import concatenate, reshape
-from diptych.torch.tensor import is_tensor
+from diptych.torch.tensor import face, is_tensor
 
 
 def parameters_to_vector(parameters: Iterable[Any]) -> Any:
     """All parameters' elements in one row."""
-    rows = [reshape(p, (p.layout.size,)) for p in parameters]
+    given = [face(p, "parameters_to_vector", "parameters") for p in parameters]
+    rows = [reshape(p, (p.layout.size,)) for p in given]
     if not rows:
         raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
     return concatenate(rows, 0)

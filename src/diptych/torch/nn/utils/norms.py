@@ -8,6 +8,12 @@ from diptych.core import tape
 from diptych.torch.nn import functional as F
 
 
+def check_module(module: Any, function: str) -> None:
+    """TypeError for what is no module."""
+    if not hasattr(module, "_forward_pre_hooks"):
+        raise TypeError(f"{function}(): expected a Module, got {type(module).__name__}")
+
+
 def norm_except_dim(v: Any, dim: int) -> Any:
     """The 2-norm over all axes but one, which keeps its extent; over all of them for dim -1."""
     if dim == -1:

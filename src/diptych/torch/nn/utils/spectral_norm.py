@@ -7,7 +7,7 @@ from typing import Any
 from diptych.core import tape
 from diptych.torch.nn import functional as F
 from diptych.torch.nn.parameter import Parameter, is_lazy
-from diptych.torch.nn.utils.norms import as_matrix, default_dim
+from diptych.torch.nn.utils.norms import as_matrix, check_module, default_dim
 
 
 class SpectralNorm:
@@ -64,6 +64,7 @@ class SpectralNorm:
     def apply(
         module: Any, name: str, n_power_iterations: int, dim: int, eps: float
     ) -> SpectralNorm:
+        check_module(module, "spectral_norm")
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, SpectralNorm) and hook.name == name:
                 raise RuntimeError(
@@ -145,6 +146,7 @@ def spectral_norm(
 
 def remove_spectral_norm(module: Any, name: str = "weight") -> Any:
     """Make the weight an ordinary parameter again."""
+    check_module(module, "remove_spectral_norm")
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, SpectralNorm) and hook.name == name:
             hook.remove(module)

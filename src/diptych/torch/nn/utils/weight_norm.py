@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from diptych.torch.nn.parameter import Parameter, is_lazy
-from diptych.torch.nn.utils.norms import norm_except_dim
+from diptych.torch.nn.utils.norms import check_module, norm_except_dim
 from diptych.torch.nn.utils.norms import weight_norm as scaled
 
 
@@ -29,6 +29,7 @@ class WeightNorm:
             FutureWarning,
             stacklevel=3,
         )
+        check_module(module, "weight_norm")
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, WeightNorm) and hook.name == name:
                 raise RuntimeError(
@@ -69,6 +70,7 @@ def weight_norm(module: Any, name: str = "weight", dim: int = 0) -> Any:
 
 def remove_weight_norm(module: Any, name: str = "weight") -> Any:
     """Make the weight an ordinary parameter again."""
+    check_module(module, "remove_weight_norm")
     for key, hook in module._forward_pre_hooks.items():
         if isinstance(hook, WeightNorm) and hook.name == name:
             hook.remove(module)
