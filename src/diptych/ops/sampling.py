@@ -17,6 +17,7 @@ from diptych.ops.arithmetic import abs_, add, div, floor, fmod, mul, remainder, 
 from diptych.ops.comparison import eq, ge, le, logical_and
 from diptych.ops.creation import iota
 from diptych.ops.movement import broadcast_to, concatenate, narrow, reshape
+from diptych.ops.sections import sections
 from diptych.ops.select import cast, constant, where
 from diptych.ops.taps import read_taps
 
@@ -103,8 +104,9 @@ def _coordinates(grid: Tensor, axes: list[_Axis], mode: str, padding: str, align
     count = len(axes)
     flat = (grid.layout.shape[0], 1, math.prod(grid.layout.shape[1:-1]))
     made = []
-    for k, axis in enumerate(axes):  # the last coordinate is that of the first axis
-        x = _pixels(reshape(narrow(grid, count + 1, count - 1 - k, 1), flat), axis, aligned)
+    given = sections(grid, count + 1, [1] * count)
+    for point, axis in zip(given[::-1], axes, strict=True):  # the last is of the first axis
+        x = _pixels(reshape(point, flat), axis, aligned)
         made.append(x if mode == "bicubic" else _padded(x, axis, padding, aligned))
     return concatenate(made, 1)  # which stores them: every tap reads them all
 
@@ -186,9 +188,9 @@ def _forward(x: Tensor, grid: Tensor, mode: str, padding: str, aligned: bool) ->
     points, size = math.prod(outs), math.prod(extents)
     axes = _axes(tuple(extents), aligned, x.layout.dtype)
     places, weights = [], []
-    at = _coordinates(grid, axes, mode, padding, aligned)
-    for k, axis in enumerate(axes):
-        place, weight = _taps(narrow(at, 1, k, 1), axis, mode, padding, aligned)
+    at = sections(_coordinates(grid, axes, mode, padding, aligned), 1, [1] * len(axes))
+    for axis, along in zip(axes, at, strict=True):
+        place, weight = _taps(along, axis, mode, padding, aligned)
         places.append(place)
         weights.append(weight)
     position = _positions(places, axes)
