@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from diptych.core import tape
+from diptych.core import saving, tape
 from diptych.core.layout import broadcast_shapes
 from diptych.core.tape import Leaf, Node, arithmetic
 from diptych.core.tensor import Tensor as CoreTensor
@@ -91,10 +91,15 @@ class FunctionCtx(Node):
     def close(self, outputs: Sequence[Any]) -> None:
         """Take hold of what is to be saved: outputs as aliases, lest they hold us in a circle."""
         saved: list[Any] = []
+        hooks = saving.innermost()
         for tensor in self.to_save:
             place = next((i for i, out in enumerate(outputs) if out is tensor), None)
             if tensor is None:
                 saved.append((None, 0, None))
+            elif hooks is not None:
+                value = tensor if place is None else alias(tensor, type(tensor))
+                origin = None if place is not None else (tensor.node, tensor.output)
+                saved.append((saving.Packed(hooks, value), origin, place))
             elif place is None:
                 saved.append((tensor, tensor.buffer.version, None))
             else:
@@ -109,7 +114,11 @@ class FunctionCtx(Node):
             raise RuntimeError(_FREED)
         out = []
         for tensor, version, place in self.saved:
-            if tensor is not None:
+            if isinstance(tensor, saving.Packed):
+                value: Any = tensor.value()
+                tensor = alias(value, type(value))
+                tensor.node, tensor.output = version or (self, place)
+            elif tensor is not None:
                 if tensor.buffer.version != version:
                     raise GradientError(
                         "one of the variables needed for gradient computation has been modified by "
