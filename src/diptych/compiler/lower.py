@@ -52,6 +52,7 @@ _MOST_USES = 1  # a product read more often than this is stored instead of becom
 _GROUP_OUTPUTS = 8
 
 View = Callable[[Lazy], Lazy | None]
+Back = Callable[[Lazy, Place], Place | None]  # the place of a value, from that of a view of it
 
 
 class Lowering:
@@ -67,7 +68,7 @@ class Lowering:
         self.alive: list[Lazy] = []
         self.pending: list[Lazy] = []
         self.readers = Readers(graph)
-        self.origins: dict[int, tuple[Lazy, View]] = {}  # views of trees that others read too
+        self.origins: dict[int, tuple[Lazy, View, Back]] = {}  # views of what others read too
         self.counts: dict[int, int] = {}
         self.aranges: dict[int, Stored] = {}
 
@@ -115,15 +116,22 @@ class Lowering:
                 return self.remember(lazy, seen)
         return lazy
 
-    def note_views(self, memo: Mapping[int, Lazy | None], view: View) -> None:
-        """Remember of rearranged trees what they are views of: once that is stored, so are they."""
+    def note_views(self, memo: Mapping[int, Lazy | None], view: View, back: Back) -> None:
+        """Remember of rearranged trees what they are views of: once either is stored, both are."""
         for base, made in memo.items():
-            names = self.readers.names.get(base)
-            if names and isinstance(made, Apply) and id(made) != base:
-                original = self.values[names[0]]
-                if self.readers.shared(original):
-                    self.origins[id(made)] = (original, view)
-                    self.alive.append(made)
+            form = self.readers.forms.get(base)
+            if form is not None and isinstance(made, Apply) and id(made) != base:
+                self.readers.enter_copy(form, made)
+                if self.readers.shared(form):
+                    self.origins[id(made)] = (form, view, back)
+
+    def storable(self, lazy: Lazy) -> bool:
+        """Whether storing this form of a value gives the value itself."""
+        origin = self.origins.get(id(lazy))
+        if origin is None:
+            return True
+        place = Place(-1, 0, lazy.dtype, lazy.shape, row_major(lazy.shape))
+        return origin[2](origin[0], place) is not None and self.storable(origin[0])
 
     def seen_as(self, lazy: Lazy, axes: AxisMap, shape: Shape) -> Lazy:
         """A value through an axis map; stored before when it is costly and much is made of it."""
@@ -131,7 +139,11 @@ class Lowering:
             lazy = self.store(lazy)
         memo: dict[int, Lazy] = {}
         made = remap(lazy, axes, shape, self.resolve, memo)
-        self.note_views(memo, lambda base: remap(base, axes, shape, self.resolve, {}))
+        self.note_views(
+            memo,
+            lambda base: remap(base, axes, shape, self.resolve, {}),
+            lambda base, place: turned_back(base, place, axes),
+        )
         return made
 
     # ---- the walk over the graph
@@ -250,7 +262,11 @@ class Lowering:
         memo: dict[int, Lazy | None] = {}
         made = move(source, node.op, node.params, shape, memo)
         if made is not None:
-            self.note_views(memo, lambda base: move(base, node.op, node.params, shape, {}))
+            self.note_views(
+                memo,
+                lambda base: move(base, node.op, node.params, shape, {}),
+                reshaped_back if node.op.name == "reshape" else lambda base, place: None,
+            )
         else:
             stored = self.store(source)
             made = move(stored, node.op, node.params, shape, {})
@@ -364,6 +380,12 @@ class Lowering:
     def remember(self, lazy: Lazy, stored: Stored) -> Stored:
         self.stored[id(lazy)] = stored
         self.alive += [lazy, stored]
+        origin = self.origins.get(id(lazy))
+        if origin is not None and id(origin[0]) not in self.stored:
+            place = origin[2](origin[0], stored.place)
+            plain = place is not None and place.layout.contiguous
+            if place is not None and (plain or not self.readers.is_output(origin[0])):
+                self.remember(origin[0], Stored(place))
         return stored
 
     def write(self, lazy: Lazy, place: Place) -> None:
@@ -479,8 +501,14 @@ class Lowering:
             self.remember(lazy, Stored(place))
             return
         self.storeproducts(lazy)
-        space, kept = self.settle(lazy, columns_too=False)
-        group = [(lazy, place), *self.partners(lazy, space, join)]
+        while True:
+            space, _ = self.settle(lazy, columns_too=False)
+            asked = kept_values(self.readers, lazy, self.resolve, self.storable)
+            apart = next((x for x in asked if not self.joins(x, lazy, space)), None)
+            if apart is None:
+                break
+            self.store(apart)
+        group = [(lazy, place), *self.partners(lazy, space, asked, join)]
         if space is None:
             space = Space(lazy.shape, ())
             builder = Builder(space, self.resolve, self.positions)
@@ -497,11 +525,10 @@ class Lowering:
         for value, where in group:
             self.remember(value, Stored(where))
 
-    def partners(self, lazy: Lazy, space: Space | None, join: bool) -> list[tuple[Lazy, Place]]:
+    def partners(
+        self, lazy: Lazy, space: Space | None, asked: list[Lazy], join: bool
+    ) -> list[tuple[Lazy, Place]]:
         """Values that the same nest can store: those of its own that others read, and pending."""
-        asked = kept_values(
-            self.readers, lazy, self.resolve, lambda other: self.joins(other, lazy, space)
-        )
         found = {id(other): other for other in asked[: _GROUP_OUTPUTS - 1]}
         for other in self.waiting(lazy, space) if join else ():
             if len(found) + 1 >= _GROUP_OUTPUTS:
@@ -529,9 +556,10 @@ class Lowering:
         found = uses(other, self.resolve)
         if space is None:
             return not found and other.shape == lazy.shape
-        if not found or any(
-            space_of(base) != space or self.unsettled(base, space) for base, _ in found
-        ):
+        if not found:
+            rows = other.shape == space.shape and other.weight > 0
+            return rows and self.prefers_rows(space, uses(lazy, self.resolve))
+        if any(space_of(base) != space or self.unsettled(base, space) for base, _ in found):
             return False
         maps = {kept_map(base, axes) for base, axes in found}
         rows = self.prefers_rows(space, uses(lazy, self.resolve))
@@ -659,6 +687,26 @@ def lower_update(graph: Graph, target: Target, over: Sequence[int]) -> Lowered:
     builder = Builder(Space(shape, ()), lowering.resolve, lowering.positions)
     lowering.add_nest(builder.pointwise([lowering.full_root(x, p) for x, p in group]))
     return lowering.result
+
+
+def turned_back(base: Lazy, place: Place, axes: AxisMap) -> Place | None:
+    """The place of a value whose view through an axis map lies in ``place``; None if not all."""
+    strides = [0] * len(base.shape)
+    for axis, source in enumerate(axes):
+        if source is not None:
+            strides[source] = place.strides[axis]
+    if math.prod(base.shape) != math.prod(place.shape) or not math.prod(place.shape):
+        return None
+    if any(n != 1 and axis not in axes for axis, n in enumerate(base.shape)):
+        return None
+    return Place(place.storage, place.offset, place.dtype, base.shape, tuple(strides))
+
+
+def reshaped_back(base: Lazy, place: Place) -> Place | None:
+    """The place of a value whose elements lie in ``place`` in their order; None if they do not."""
+    if math.prod(base.shape) != math.prod(place.shape) or not place.layout.contiguous:
+        return None
+    return Place(place.storage, place.offset, place.dtype, base.shape, row_major(base.shape))
 
 
 def storages_of(lazy: Lazy, resolve: Resolve) -> set[int]:

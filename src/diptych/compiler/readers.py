@@ -29,6 +29,7 @@ MOST_WEIGHT = 160  # operations in one tree; kernels beyond it are slow to compi
 MOST_FOLDS = 8  # reductions one in another: each is a pass over the row that computes all before
 _WORTH = 20  # what computing an element again must cost, over all later readers, to store it
 _COSTLY = 10
+_LOAD = 6
 _SPREAD = 8  # spreading over so many times the elements makes storing pay
 _LEAST_SPREAD = 64
 
@@ -50,7 +51,10 @@ def price(value: Lazy) -> int:
 
 
 class Readers:
-    """The readers of a graph's values, and the unstored forms that the values have."""
+    """The readers of a graph's values, and the unstored forms that the values have.
+
+    A form is the tree that would compute a value, or a copy of it seen through a movement.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -59,38 +63,50 @@ class Readers:
             for operand in dict.fromkeys(node.operands):
                 self.readers.setdefault(operand, []).append(node)
         self.outputs = set(graph.outputs)
-        self.names: dict[int, list[int]] = {}  # id of an unstored value -> what it is in the graph
-        self.values: dict[int, Lazy] = {}
+        self.names: dict[int, list[int]] = {}  # id of a form -> what it is in the graph
+        self.forms: dict[int, Lazy] = {}
+        self.views: set[int] = set()  # values that are only rearranged reductions or products
 
     def enter(self, value: int, lazy: Lazy) -> None:
         """Remember the form of a graph's value."""
-        self.values[value] = lazy
         self.names.setdefault(id(lazy), []).append(value)
+        self.forms[id(lazy)] = lazy
+        if isinstance(lazy, Moved):
+            self.views.add(value)
+
+    def enter_copy(self, form: Lazy, copy: Lazy) -> None:
+        """Remember that a tree is another one seen through a movement."""
+        self.names[id(copy)] = self.names[id(form)]
+        self.forms[id(copy)] = copy
+
+    def is_output(self, lazy: Lazy) -> bool:
+        """Whether a form is an output's."""
+        return not self.outputs.isdisjoint(self.names.get(id(lazy), ()))
 
     def shared(self, lazy: Lazy) -> bool:
         """Whether a value is asked for more than once."""
         names = self.names.get(id(lazy), ())
         return sum(len(self.readers.get(v, ())) + (v in self.outputs) for v in names) > len(names)
 
-    def outside(self, lazy: Lazy, tree: dict[int, Lazy]) -> int:
-        """How many readers of a value, outputs included, are not in a tree that holds it."""
+    def present(self, tree: dict[int, Lazy]) -> set[int]:
+        """The graph's values of which a tree holds a form."""
+        return {name for form in tree for name in self.names.get(form, ())}
+
+    def outside(self, lazy: Lazy, present: set[int]) -> int:
+        """How many readers of a value, outputs included, are not among those in a tree."""
         memo: dict[int, bool] = {}
 
         def inside(value: int) -> bool:
             """Whether all that is made of a value is in the tree."""
-            if value in memo:
-                return memo[value]
-            memo[value] = False  # no value reads itself
-            found = self.values.get(value)
-            made = id(found) in tree
-            if not made and isinstance(found, Moved) and value not in self.outputs:  # a view: whoever reads it may have moved on
-                made = all(
-                    inside(result)
-                    for node in self.readers.get(value, ())
-                    for result in node.results
-                )
-            memo[value] = made
-            return made
+            if value in present:
+                return True
+            if value not in self.views or value in self.outputs:
+                return False
+            if value not in memo:  # a view: whoever reads it may have moved on
+                memo[value] = False
+                readers = self.readers.get(value, ())
+                memo[value] = all(inside(result) for node in readers for result in node.results)
+            return memo[value]
 
         count = 0
         for name in self.names.get(id(lazy), ()):
@@ -117,9 +133,10 @@ def tree_of(root: Lazy, resolve: Resolve, deep: bool = True) -> dict[int, Lazy]:
 def cost(root: Lazy, resolve: Resolve, most: int) -> int:
     """What computing an element of a value costs, counted no further than ``most``.
 
-    A reduction counts as costly: computing it again reads all that it reduces.
+    Every operand in memory but one counts, for that one is read in place of the value itself. A
+    reduction counts as costly: computing it again reads all that it reduces.
     """
-    total = 0
+    total = -_LOAD
     seen: set[int] = set()
     stack = [resolve(root)]
     while stack and total < most:
@@ -128,48 +145,58 @@ def cost(root: Lazy, resolve: Resolve, most: int) -> int:
             continue
         seen.add(id(value))
         if isinstance(value, (Reduced, Pick, Product)):
-            total += most
+            total += 2 * most
+        elif isinstance(value, Stored) and value.place.layout.span >= value.place.layout.size:
+            total += _LOAD
         total += price(value)
         stack.extend([resolve(child) for child in value.children()])
     return total
 
 
 def kept_values(
-    readers: Readers, root: Lazy, resolve: Resolve, joins: Callable[[Lazy], bool]
+    readers: Readers, root: Lazy, resolve: Resolve, storable: Callable[[Lazy], bool]
 ) -> list[Lazy]:
-    """The values under a root that its nest should store for readers elsewhere, costly ones first.
-
-    ``joins`` says whether the nest can store a value.
-    """
+    """The values under a root to store for readers elsewhere, costly ones first."""
     tree = tree_of(root, resolve)
+    present = readers.present(tree)
     found: list[tuple[int, int, Lazy]] = []
     for position, value in enumerate(tree.values()):
         if value is root or not isinstance(value, (Apply, Reduced)) or not readers.shared(value):
             continue
-        elsewhere = readers.outside(value, tree)
+        elsewhere = readers.outside(value, present) if storable(value) else 0
         if not elsewhere:
             continue
         worth = cost(value, resolve, _WORTH)
-        if worth * elsewhere >= _WORTH and joins(value):
+        if worth * elsewhere >= _WORTH:
             found.append((-worth, position, value))
     return [value for _, _, value in sorted(found, key=lambda entry: entry[:2])]
 
 
 def first_kept(readers: Readers, root: Lazy, product: Lazy, resolve: Resolve) -> Lazy | None:
-    """The value nearest to a product under a root that has readers elsewhere; None without one.
+    """What to store of a product that others than the tree under ``root`` need; None if none do.
 
-    A product is never worth computing twice.
+    A product is never worth computing twice: this is the last value through which all readers
+    get at it.
     """
     tree = tree_of(root, resolve, deep=False)
-    best: tuple[int, Lazy] | None = None
+    present = readers.present(tree)
+    if not any(
+        value is not root and value.multiplies and readers.shared(value)
+        and readers.outside(value, present)
+        for value in tree.values()
+    ):  # fmt: skip
+        return None
+    parents: dict[int, list[Lazy]] = {}
     for value in tree.values():
-        if value is root or not value.multiplies or not readers.shared(value):
-            continue
-        if readers.outside(value, tree):
-            size = len(tree_of(value, resolve, deep=False))
-            if best is None or size < best[0]:
-                best = (size, value)
-    return None if best is None or best[1] is product else best[1]
+        for child in {id(x): x for x in map(resolve, value.children())}:
+            parents.setdefault(child, []).append(value)
+    last = product
+    while last is not root:
+        above = parents.get(id(last), [])
+        if len(above) != 1 or (readers.shared(last) and readers.outside(last, present)):
+            return last
+        last = above[0]
+    return None
 
 
 def too_large(root: Lazy, resolve: Resolve) -> bool:
