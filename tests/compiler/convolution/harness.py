@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from diptych.compiler.convolution import by_planes
+from diptych.compiler.convolution import by_planes, pointwise
 from diptych.compiler.convolution.plan import plan
 from diptych.compiler.convolution.problem import (
     forward,
@@ -99,6 +99,10 @@ def run(
         if name == "input":
             problem, apart = of_input_spread(dtype, *pairs, case.params, bias)
         unit, desc = by_planes.plan(problem, apart, target)
+    elif by == "products":
+        found = pointwise.plan(problem, target)
+        assert found is not None
+        unit, desc = found
     else:
         unit, desc = plan(problem, target)
     call(unit, desc, [x.ctypes.data for x in (*operands, result)], target)

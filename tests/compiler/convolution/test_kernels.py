@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from diptych.compiler.convolution import pointwise
 from diptych.compiler.convolution.blocking import cuts, tile_for
 from diptych.compiler.convolution.problem import forward, of_input, of_weight
 from diptych.core import dtypes
@@ -68,6 +69,56 @@ def test_other_dtypes(name, dtype):
         check(name, case, dtype, seed=seed)
         if takes_planes(name, case):
             check(name, case, dtype, by="planes", seed=seed)
+
+
+# Convolutions of one tap: (case, names that are products whatever the layout).
+POINTWISE = [
+    (Case((1, 5, 6, 7), (9, 5, 1, 1), *((1, 1), ((0, 0),) * 2, (1, 1))), NAMES[:2]),
+    (Case((3, 7, 17, 16), (40, 7, 1, 1), *((1, 1), ((0, 0),) * 2, (1, 1))), NAMES[:2]),
+    (Case((2, 32, 300), (66, 16, 1), (1,), ((0, 0),), (2,), 2), NAMES[:2]),
+    (Case((4, 150, 1, 1), (120, 150, 1, 1), *((1, 1), ((0, 0),) * 2, (1, 1))), NAMES),
+    (Case((1, 256, 3, 2, 5), (288, 128, 1, 1, 1), (1,) * 3, ((0, 0),) * 3, (1,) * 3, 2), NAMES),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("case", "names"), POINTWISE, ids=str)
+def test_one_tap(case, names, target):
+    for name in names:
+        check(name, case, target=target, by="products")
+        check(name, case, dtypes.float64, target, "products")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_tap_any_strides(name):
+    case = Case((2, 128, 9, 9), (130, 128, 1, 1), (1, 1), ((0, 0),) * 2, (1, 1))
+    given = arrays(case, dtypes.float32)
+    want = wanted(name, given, case, dtypes.float32)
+    one, other, *bias = operands_of(name, given)
+    for out in ("rows", "last"):
+        result = laid_out(np.full(want.shape, 7, "f"), out)
+        placed = [laid_out(one, "last"), laid_out(other, "last")]
+        if name != "weight":
+            if out == "rows":
+                continue
+            result = laid_out(result, "last")
+        run(name, [*placed, *bias], result, case, by="products")
+        assert close(result, want, dtypes.float32), out
+
+
+def test_what_is_no_product():
+    for case in (
+        Case((1, 5, 6, 7), (9, 5, 1, 1), (2, 1), ((0, 0),) * 2, (1, 1)),
+        Case((1, 5, 6, 7), (9, 5, 1, 1), (1, 1), ((0, 1), (0, 0)), (1, 1)),
+        Case((1, 5, 6, 7), (9, 5, 1, 1), (1, 1), ((0, 0), (0, -1)), (1, 1)),
+        Case((1, 5, 6, 7), (9, 5, 1, 2), (1, 1), ((0, 0),) * 2, (1, 1)),
+    ):
+        x, w, y = (strides(np.empty(shape, "f")) for shape in (case.x, case.weight, case.y))
+        target = TARGETS["avx512"]
+        assert pointwise.plan(forward(dtypes.float32, x, w, y, case.params, False), target) is None
+        back = of_input(dtypes.float32, y, w, x, case.params, False)
+        assert pointwise.plan(back, target) is None
+        assert pointwise.plan(of_weight(dtypes.float32, x, y, w, case.params), target) is None
 
 
 # The cuts that small shapes do not need: several panels of lanes, blocks along k, units, partial

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from diptych.compiler.convolution import by_planes
+from diptych.compiler.convolution import by_planes, pointwise
 from diptych.compiler.convolution.plan import TooLarge, plan
 from diptych.compiler.convolution.problem import (
     forward,
@@ -71,7 +71,7 @@ def _channels_last(place: Place) -> bool:
 def choose(
     node: Node, operands: list[Place], result: Place, target: Target
 ) -> tuple[CodeUnit, tuple[int, ...]]:
-    """The kernel of a node and its descriptor: by planes or by tiles, whichever is quicker."""
+    """The kernel of a node and its descriptor: a product, by planes or by tiles, as is quickest."""
     first, second, made = _pair(operands[0]), _pair(operands[1]), _pair(result)
     window, bias = node.params[:4], len(operands) == 3
     name, dtype = node.op.name, result.dtype
@@ -83,6 +83,9 @@ def choose(
     else:
         problem = of_input(dtype, first, second, made, window, bias)
         whole, factor = of_input_spread(dtype, first, second, made, window, bias)
+    product = pointwise.plan(problem, target)
+    if product is not None:
+        return product
     if by_planes.spread(problem, factor, whole, target):
         return by_planes.plan(whole, factor, target)
     return plan(problem, target)
