@@ -537,7 +537,7 @@ def _pull(node: Node, cotangents: list[Any], create_graph: bool) -> Sequence[Any
         if node.origin is not None:
             _say_origin(node, error)
         raise
-    if mode.anomaly and mode.check_nan:
+    if mode.anomaly and mode.check_nan and call.current.updates:  # what is traced has no values
         _check_nan(node, pulled)
     if node.post_hooks is not None:
         for hook in tuple(node.post_hooks.values()):

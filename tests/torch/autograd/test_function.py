@@ -232,6 +232,13 @@ def test_derivatives_of_functions() -> None:
     assert value.item() == 9.0 and product.tolist() == [6.0, 12.0]
 
 
+def test_anomaly_detection_leaves_rules_that_are_traced_alone() -> None:
+    x = torch.tensor([0.9], requires_grad=True)
+    with torch.autograd.set_detect_anomaly(True):
+        torch.nn.functional.mish(x).backward()  # its gradient is found while it is traced
+    assert x.grad is not None and x.grad.item() > 0
+
+
 def test_anomaly_detection_names_the_call() -> None:
     with pytest.warns(UserWarning, match="Anomaly Detection"):
         mode = autograd.detect_anomaly()
