@@ -96,6 +96,8 @@ class Tensor:
 
         bfloat16 comes as its bits (uint16).
         """
+        if recording.active is not None:
+            recording.active.read(self)
         place = self.layout
         if place.contiguous:
             buffer = self.buffer
