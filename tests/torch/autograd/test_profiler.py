@@ -16,12 +16,13 @@ from diptych.torch.autograd.profiler_table import (
     shortened,
     shortened_path,
 )
+from diptych.torch.optim import optimizer
 
 
 def train(model: torch.nn.Module) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    stepped = torch.optim.SGD(model.parameters(), lr=0.1)
     model(torch.ones(4, 8)).sum().backward()
-    optimizer.step()
+    stepped.step()
 
 
 def counts(events: profiler.EventList) -> dict[str, int]:
@@ -73,8 +74,8 @@ def test_the_table_has_pytorchs_columns() -> None:
         lines[1].split("  ")[0] == ""
         and lines[1].split()
         == (
-            "Name Self CPU % Self CPU CPU total % CPU total CPU time avg CPU Mem Self CPU Mem # of Calls "
-            "Input Shapes Total KFLOPs"
+            "Name Self CPU % Self CPU CPU total % CPU total CPU time avg CPU Mem Self CPU Mem "
+            "# of Calls Input Shapes Total KFLOPs"
         ).split()
     )
     assert len({len(line) for line in lines[:-1]}) == 1
@@ -179,6 +180,17 @@ def test_use_before_and_after_and_twice() -> None:
     with profiler.profile(enabled=False) as nothing:
         torch.ones(2) + 1
     assert nothing is None
+
+
+def test_optimizers_are_watched_only_while_a_profile_is_open() -> None:
+    model = torch.nn.Linear(8, 2)
+    with profiler.profile() as outer:
+        with profiler.profile() as inner:
+            train(model)
+        train(model)
+    assert counts(inner.function_events)["Optimizer.step#SGD.step"] == 1
+    assert counts(outer.function_events)["Optimizer.step#SGD.step"] == 2
+    assert not optimizer._before_any_step and not optimizer._after_any_step
 
 
 def test_an_error_inside_closes_the_profile() -> None:

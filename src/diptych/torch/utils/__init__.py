@@ -9,10 +9,7 @@ from diptych.torch.utils import hooks as hooks
 
 
 def __getattr__(name: str) -> Any:
-    if name in (
-        "checkpoint",
-        "data",
-        "tensorboard",
-    ):  # loaded when first asked for: both bring much with them
+    # Loaded when first asked for: they bring much with them.
+    if name in ("benchmark", "checkpoint", "data", "tensorboard"):
         return importlib.import_module(f"diptych.torch.utils.{name}")
     raise AttributeError(f"module 'torch.utils' has no attribute '{name}'")
