@@ -109,10 +109,9 @@ class SavingEvaluator:
     def packed(self, result: Any, operands: Sequence[Tensor]) -> Any:
         """The result, the saved values of its node packed."""
         results = result if isinstance(result, tuple) else (result,)
-        node = next((r.node for r in results if r.node is not None), None)
+        node: Any = next((r.node for r in results if r.node is not None), None)
         if node.__class__ is not CallNode or any(x.node is node for x in operands):
             return result
-        assert isinstance(node, CallNode), "its class was just looked at"
         if threading.get_ident() != self.thread or not watching.stack or not node.versions:
             return result
         hooks = watching.stack[-1]

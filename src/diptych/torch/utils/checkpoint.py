@@ -94,7 +94,7 @@ class _Surroundings:
 
     def __init__(self, preserve: bool) -> None:
         self.state = get_rng_state() if preserve else None
-        self.autocast = {
+        self.autocast: dict[str, Any] = {
             "enabled": is_autocast_enabled("cpu"),
             "dtype": get_autocast_dtype("cpu"),
             "cache_enabled": is_autocast_cache_enabled(),
@@ -198,8 +198,8 @@ class _Frame:
         leaves = []
         for x, needs in self.arguments:
             if needs is not None:
-                x = x.value() if isinstance(x, saving.Packed) else x
-                x = x.detach().requires_grad_(needs)
+                held: Any = x.value() if isinstance(x, saving.Packed) else x
+                x = held.detach().requires_grad_(needs)
             leaves.append(x)
         args, kwargs = trees.unflatten(self.structure, leaves)
         with saving.unwatched(), tape.recording(True), self.surroundings.again(), self.again:
