@@ -13,8 +13,11 @@ from diptych.compiler.target import Target
 from diptych.compiler.unit import CodeUnit, emitter
 
 _BOX_BYTES = 512 << 10
+_ONCE_BYTES = 2 << 20
 _TASK_CYCLES = 20_000
 _TASKS = 8
+_FEATURES = 4
+_ALIASING = 4096  # bytes: planes so far apart fall into few sets of the cache
 
 
 def _items(problem: Problem, tile: Tile) -> tuple[int, int]:
@@ -23,24 +26,35 @@ def _items(problem: Problem, tile: Tile) -> tuple[int, int]:
     return rows * (problem.places[2] // tile.lanes), rows * (problem.places[2] % tile.lanes > 0)
 
 
+def features_for(problem: Problem) -> int:
+    """How many features the register tile takes at once."""
+    return 1 if problem.over_taps else min(problem.lanes, _FEATURES)
+
+
 def cycles(problem: Problem, factor: Three, tile: Tile) -> tuple[float, float]:
     """About how many cycles the kernel by planes takes, and the one by tiles.
 
     Fitted by eye on Zen 5; only comparisons matter.
     """
-    vectors = sum(_items(problem, tile))
+    vectors, features = sum(_items(problem, tile)), features_for(problem)
     kernel = problem.channels * problem.window
     box = math.prod(box_of(problem, 2, problem.places[2], problem.channels, tile).extents)
-    each = 0.65 if problem.step[2] == 1 else 1.3
-    planes: float = problem.lanes * (kernel * (vectors * each + 2) + 8 * vectors)
+    each = 0.52 * features + (0.13 if problem.step[2] == 1 else 0.78)
+    planes: float = up(problem.lanes, features) * kernel * (vectors * each + 2)
+    full, tails = _items(problem, tile)
+    planes += (3 * full + 8 * tails) * problem.lanes
     if problem.over_taps:
         planes = problem.lanes * kernel * (vectors * (1.5 if problem.step[2] == 1 else 2.5) + 15)
     filling = problem.channels * box * (0.25 if factor[2] == 1 else 0.5)
     images = problem.images * problem.groups
     pixels = math.prod(problem.places) * math.prod(problem.residues)
     lanes = up(problem.lanes, tile.lanes)
-    tiles = pixels * lanes * max(0.56, 0.5 * tile.lanes / 16) * problem.depth / len(problem.phases)
-    tiles += filling + pixels * lanes * 6
+    # One vector of lanes asks for more loads; planes that alias are stored slowly.
+    each = max(0.56 if lanes > 1 else 0.72, 0.5 * tile.lanes / 16)
+    alone = len(problem.phases) == 1
+    aliasing = alone and problem.c.lane * problem.dtype.itemsize % _ALIASING == 0
+    each = max(each * problem.depth / len(problem.phases) + 6, 38 if aliasing else 0)
+    tiles = pixels * lanes * each + filling
     if problem.over_taps:
         tiles = pixels * (lanes * 0.56 * up(kernel, tile.rows) * tile.rows + 4 * lanes) + filling
     return images * (planes + filling + 60), images * tiles
@@ -53,10 +67,13 @@ def spread(problem: Problem, factor: Three, spread_problem: Problem, target: Tar
     if spread_problem.step[2] > 2 or (y.levels[3] != 1 and problem.places[2] > 1):
         return False
     box = box_of(spread_problem, 2, spread_problem.places[2], spread_problem.channels, tile)
-    if box.bytes(1, tile) > _BOX_BYTES or spread_problem.x.levels[3] < 1:
+    once = not problem.over_taps and problem.lanes <= features_for(problem)  # the box is read
+    if box.bytes(1, tile) > (_ONCE_BYTES if once else _BOX_BYTES) or spread_problem.x.levels[3] < 1:
         return False
     planes, _ = cycles(spread_problem, factor, tile)
     _, tiles = cycles(problem, (1, 1, 1), tile)
+    if problem.images * problem.groups < _TASKS // 2 and planes >= PARALLEL_CYCLES:
+        planes *= 2  # too few tasks for several threads
     return planes < 0.9 * tiles
 
 
@@ -66,17 +83,27 @@ def plan(problem: Problem, factor: Three, target: Target) -> tuple[CodeUnit, tup
     dtype, bias, over_taps, step = (
         problem.dtype, problem.bias, problem.over_taps, problem.step[2],
     )  # fmt: skip
-    apart = factor != (1, 1, 1)
+    apart, features = factor != (1, 1, 1), features_for(problem)
     key = (
         ("kernel", "convolution.planes"), ("dtype", dtype.name), ("bias", str(int(bias))),
         ("over", "taps" if over_taps else "pixels"), ("tile", tile.name), ("step", str(step)),
         ("spread", str(int(apart))),
+        ("features", str(features)),
     )  # fmt: skip
 
     def text() -> str:
         module = Module("convolution " + " ".join("=".join(part) for part in key))
         emitter("convolution.planes").PlaneWriter(
-            module, "convolution_planes", dtype, tile, target, bias, over_taps, step, apart
+            module,
+            "convolution_planes",
+            dtype,
+            tile,
+            target,
+            bias,
+            over_taps,
+            step,
+            apart,
+            features,
         ).write()
         return module.text()
 

@@ -1,8 +1,9 @@
-"""The convolution kernel by planes: vectors of neighbouring places, one feature at a time.
+"""The convolution kernel by planes: vectors of neighbouring places, a few features at a time.
 
-For groups of few channels and features (depthwise convolutions above all), where vectors of
-features would be mostly empty. A task fills the box of an image's group, which stays in the L1 or
-L2 cache, and goes over its taps with a scalar weight and unaligned vectors. A gradient of the input
+For groups of few channels or features (depthwise convolutions above all), where vectors of
+features would be mostly empty, or stored too often. A task fills the box of an image's group, which
+stays in the L1 or L2 cache, and goes over its taps with the scalar weights of a few features and
+unaligned vectors. A gradient of the input
 with strides reads a box in which the elements lie a stride apart.
 """
 
@@ -22,8 +23,12 @@ from diptych.compiler.llvm.writer import Function, Module, Value, constant, vect
 from diptych.compiler.target import Target
 from diptych.core.dtypes import DType
 
-_ROWS = 8  # vectors of places whose sums are kept at once
 _SUMS = 4  # sums of a weight's gradient kept at once
+
+
+def vectors_for(features: int, target: Target) -> int:
+    """Vectors of places in a register tile with so many features."""
+    return min(8, (24 if target.vector_bytes == 64 else 10) // features)
 
 
 class Context(IntEnum):
@@ -41,7 +46,7 @@ class PlaneWriter:
 
     def __init__(
         self, module: Module, name: str, dtype: DType, tile: Tile, target: Target, bias: bool,
-        over_taps: bool, step: int, spread: bool,
+        over_taps: bool, step: int, spread: bool, features: int,
     ) -> None:  # fmt: skip
         self.module = module
         self.name = name
@@ -52,6 +57,9 @@ class PlaneWriter:
         self.bias = bias
         self.over_taps = over_taps
         self.step = step
+        # Sums of so many features at so many vectors of places are kept at once.
+        self.features = features
+        self.vectors = vectors_for(features, target)
         self.acc = vector(tile.lanes, tile.acc)
         self.pointers = 3 if bias else 2
         FillWriter(module, dtype, tile, target, spread=spread).write()
@@ -165,16 +173,22 @@ class PlaneWriter:
         self._fill(f, words, d, desc, own, image, group)
         out = f.add(f.mul(image, d[Slot.C_LEVELS]), f.mul(group, d[Slot.C_GROUP]))
         origin = f.offset(self._pointer(f, words, self.pointers), out, "i8")
-        with f.loop(0, d[Slot.LANES], runs=True) as lane:
+        with f.loop(0, d[Slot.LANES], self.features, runs=True) as lane:
             here = f.offset(origin, f.mul(lane.index, d[Slot.C_LANE]), "i8")
             at = f.offset(weight, f.mul(lane.index, p[PlaneSlot.KERNEL]), self.tile.acc)
-            start = constant(self.tile.acc, 0)
-            if self.bias:
-                number = f.add(f.mul(group, d[Slot.LANES]), lane.index)
-                where = f.offset(self._pointer(f, words, 2), number, storage(self.kind))
-                raw = f.load(storage(self.kind), where)
-                start = widen(f, raw, self.kind, self.tile.acc, self.target)
-            self._lines(f, words, p, [own, at, start, here])
+            last = f.sub(f.sub(d[Slot.LANES], lane.index), 1)
+            number = f.add(f.mul(group, d[Slot.LANES]), lane.index)
+            starts = [self._start(f, words, f.add(number, f.minimum(last, feature)))
+                      for feature in range(self.features)]  # fmt: skip
+            self._lines(f, words, p, [own, at, here, last, d[Slot.C_LANE], *starts])
+
+    def _start(self, f: Function, words: Frame, number: Value) -> Value:
+        """What a feature's sums start from."""
+        if not self.bias:
+            return constant(self.tile.acc, 0)
+        where = f.offset(self._pointer(f, words, 2), number, storage(self.kind))
+        raw = f.load(storage(self.kind), where)
+        return widen(f, raw, self.kind, self.tile.acc, self.target)
 
     def _weight_at(self, f: Function, words: Frame, p: Descriptor, group: Value) -> Value:
         index = 2 if self.over_taps else 1
@@ -204,50 +218,63 @@ class PlaneWriter:
         for name, first, count in (
             ("line", constant("i64", 0), full), ("line_tail", full, tails),
         ):  # fmt: skip
-            with f.loop(0, count, _ROWS) as loop:
+            with f.loop(0, count, self.vectors) as loop:
                 at = f.add(loop.index, first)
                 left = f.sub(count, loop.index)
                 tables = [f.offset(x_table, at, "i32"), f.offset(y_table, at, "i32")]
-                arguments = [*rest, k_table, kernel, *tables, left, p[PlaneSlot.TAIL]]
+                arguments = [k_table, kernel, *tables, left, p[PlaneSlot.TAIL], *rest]
                 f.call(name, "void", arguments)
 
     def _line(self, masked: bool) -> None:
-        """Sums over k for a few vectors of places."""
+        """Sums over k for a few vectors of places and a few features."""
         tile = self.tile
         f = self.module.function(
             "line_tail" if masked else "line",
-            [("ptr", "box"), ("ptr", "weight"), (tile.acc, "start"), ("ptr", "out"),
-             ("ptr", "k_table"), ("i64", "count"), ("ptr", "x_table"), ("ptr", "y_table"),
-             ("i64", "left"), ("i64", "tail")],
+            [("ptr", "k_table"), ("i64", "count"), ("ptr", "x_table"), ("ptr", "y_table"),
+             ("i64", "left"), ("i64", "tail"), ("ptr", "box"), ("ptr", "weight"), ("ptr", "out"),
+             ("i64", "last_feature"), ("i64", "out_lane"),
+             *((tile.acc, f"start{number}") for number in range(self.features))],
             internal=True,
         )  # fmt: skip
-        box, weight, start, out, k_table, count, x_table, y_table, left, tail = f.parameters
+        k_table, count, x_table, y_table, left, tail, box, weight, out = f.parameters[:9]
+        last_feature, out_lane, *starts = f.parameters[9:]
         last = f.sub(left, 1)
-        entries = [f.minimum(last, r) for r in range(_ROWS)]
+        entries = [f.minimum(last, r) if r else constant("i64", 0) for r in range(self.vectors)]
         places = [
             f.offset(box, f.cast("sext", f.load("i32", f.offset(x_table, e, "i32")), "i64"), "i8")
             for e in entries
         ]
-        sums = [f.splat(start, tile.lanes)] * _ROWS
-        with f.loop(0, count, carried=[k_table, weight, *sums]) as loop:
-            table, at, *acc = loop.carried
-            tap = f.cast("sext", f.load("i32", table), "i64")
-            scale = f.splat(f.load(tile.acc, at), tile.lanes)
-            acc = [
-                f.muladd(self._vector(f, f.offset(place, tap, "i8")), scale, total)
-                for place, total in zip(places, acc, strict=True)
+        features = [f.minimum(last_feature, r) if r else constant("i64", 0)
+                    for r in range(self.features)]  # fmt: skip
+        weights = [f.offset(weight, f.mul(feature, count), tile.acc) for feature in features]
+        sums = [f.splat(start, tile.lanes) for _ in places for start in starts]
+        with f.loop(0, count, carried=sums) as loop:
+            acc = list(loop.carried)
+            entry = f.load("i32", f.offset(k_table, loop.index, "i32"))
+            tap = f.cast("sext", entry, "i64")
+            scales = [
+                f.splat(f.load(tile.acc, f.offset(at, loop.index, tile.acc)), tile.lanes)
+                for at in weights
             ]
-            loop.next([f.offset(table, 1, "i32"), f.offset(at, 1, tile.acc), *acc])
+            for r, place in enumerate(places):
+                x = self._vector(f, f.offset(place, tap, "i8"))
+                for number, scale in enumerate(scales):
+                    at = r * self.features + number
+                    acc[at] = f.muladd(x, scale, acc[at])
+            loop.next(acc)
         mask = f.first_lanes(tail, tile.lanes, 8 * self.dtype.itemsize) if masked else None
-        # Vectors that do not exist repeat the last one, and store it again.
-        for entry, total in zip(entries, loop.results[2:], strict=True):
+        # Vectors and features that do not exist repeat the last one, and store it again.
+        outs = [f.offset(out, f.mul(feature, out_lane), "i8") for feature in features]
+        for r, entry in enumerate(entries):
             place = f.cast("sext", f.load("i32", f.offset(y_table, entry, "i32")), "i64")
-            where = f.offset(out, place, "i8")
-            value = narrow(f, total, self.kind, self.target)
-            if mask is None:
-                f.store(value, where)
-            else:
-                f.masked_store(value, where, mask)
+            for number, base in enumerate(outs):
+                where = f.offset(base, place, "i8")
+                total = loop.results[r * self.features + number]
+                value = narrow(f, total, self.kind, self.target)
+                if mask is None:
+                    f.store(value, where)
+                else:
+                    f.masked_store(value, where, mask)
         f.ret()
 
     def _vector(self, f: Function, where: Value) -> Value:
