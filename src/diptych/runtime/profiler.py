@@ -35,8 +35,8 @@ class Event:
     """
 
     __slots__ = (
-        "allocated", "children", "compiled", "end", "flops", "freed", "kind", "layouts", "name",
-        "note", "params", "parent", "stack", "start", "thread",
+        "allocated", "children", "compiled", "end", "flops", "freed", "interpreted", "kind",
+        "layouts", "name", "note", "params", "parent", "stack", "start", "thread",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: str, thread: int, parent: Event | None) -> None:
@@ -50,13 +50,16 @@ class Event:
         self.stack: tuple[str, ...] = ()
         self.allocated = self.freed = self.flops = 0
         self.compiled = False  # the call was the first of its kind: its time includes compilation
+        self.interpreted = False  # the whole engine runs on NumPy
         self.note = ""
         self.start = self.end = 0
 
     @property
     def on_host(self) -> bool:
         """Whether NumPy, not machine code of ours, did some of the work."""
-        return self.kind == "host" or any(child.kind == "host" for child in self.children)
+        if self.interpreted or self.kind == "host":
+            return True
+        return any(child.kind == "host" for child in self.children)
 
     @property
     def net_memory(self) -> int:
@@ -90,8 +93,12 @@ class Session:
     Sessions nest: each has an evaluator of its own around the one it found.
     """
 
-    def __init__(self, *, memory: bool = False, stacks: bool = False, flops: bool = False) -> None:
+    def __init__(
+        self, *, memory: bool = False, stacks: bool = False, flops: bool = False,
+        interpreted: bool = False,
+    ) -> None:  # fmt: skip
         self.memory, self.stacks, self.flops = memory, stacks, flops
+        self.interpreted = interpreted  # the evaluator's backend is NumPy's
         self.events: list[Event] = []
         self.changes: list[MemoryChange] = []
         self.is_open = False
@@ -142,6 +149,7 @@ class Session:
             parent.children.append(event)
         spans.append(event)
         self.events.append(event)
+        event.interpreted = self.interpreted
         if self.stacks:
             event.stack = user_stack()
         event.start = _clock()

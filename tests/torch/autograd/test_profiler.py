@@ -8,6 +8,7 @@ import pytest
 
 import diptych.torch as torch
 from diptych.core import call
+from diptych.engine import EagerEvaluator, ReferenceBackend
 from diptych.torch.autograd import profiler
 from diptych.torch.autograd.profiler_table import (
     format_memory,
@@ -191,6 +192,13 @@ def test_optimizers_are_watched_only_while_a_profile_is_open() -> None:
     assert counts(inner.function_events)["Optimizer.step#SGD.step"] == 1
     assert counts(outer.function_events)["Optimizer.step#SGD.step"] == 2
     assert not optimizer._before_any_step and not optimizer._after_any_step
+
+
+def test_events_say_where_they_ran() -> None:
+    with call.installed(EagerEvaluator(ReferenceBackend())), profiler.profile() as prof:
+        torch.ones(3, 1, 5, 1, 3) * 2  # of a layout that has no plan yet
+    (event,) = prof.function_events
+    assert event.ran_on == "host"
 
 
 def test_an_error_inside_closes_the_profile() -> None:

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from diptych.core import call
+from diptych.engine import ReferenceBackend
 from diptych.runtime import profiler as engine
 from diptych.torch.autograd import profiler_trace
 from diptych.torch.autograd.profiler_util import DeviceType as DeviceType
@@ -135,8 +137,9 @@ class profile:  # noqa: N801 (PyTorch's name)
             raise RuntimeError("Profiler context manager is not reentrant")
         self.entered = True
         self.session = engine.Session(
-            memory=self.profile_memory, stacks=self.with_stack, flops=self.with_flops
-        )
+            memory=self.profile_memory, stacks=self.with_stack, flops=self.with_flops,
+            interpreted=isinstance(getattr(call.current, "backend", None), ReferenceBackend),
+        )  # fmt: skip
         _hook_optimizers()
         self.session.open()
         return self
