@@ -23,6 +23,7 @@ RANKS: list[list[str]] = [
     ["compiler"],
     ["runtime"],
     ["engine"],
+    ["staging"],
     ["transforms"],
     ["optim", "data", "distributed", "quantization", "formats"],
     ["torch", "tensorflow", "keras"],

@@ -182,6 +182,11 @@ MEMORY_CACHE_MB = Variable(
     "MEMORY_CACHE_MB", _integer(-1, 1 << 24), -1, "a size in MB from 0 to 16777216, or -1",
     "Freed tensor memory kept for reuse. -1: a quarter of the memory of the machine. 0: keep none.",
 )  # fmt: skip
+VARIANTS = Variable(
+    "VARIANTS", _integer(1, 4096), 8, "a count from 1 to 4096",
+    "How many times a compiled function is recorded, for calls of different kinds, before others "
+    "run eagerly.",
+)  # fmt: skip
 TARGET = Variable(
     "TARGET", _choice("", "avx512", "avx2", "generic"), "", "avx512, avx2 or generic",
     "Generate code for less than this CPU offers.", in_key=True, shown_default="this CPU",

@@ -479,7 +479,7 @@ class Update:
         self.width = len(layouts[0])
         self.numbers = _Numbers(scalars)
         number = layout(dtypes.float64, ())
-        evaluator = getattr(call.current, "inner", call.current)  # a recorder runs what it records
+        evaluator = getattr(call.current, "eager", call.current)  # a recorder runs what it records
         made: dict[tuple[Layout, ...], Any] = {}
         self.groups = []
         for group in layouts:

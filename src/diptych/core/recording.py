@@ -28,12 +28,14 @@ class Recorder(Protocol):
     def effect(self, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """``call(*args)``, which changes Python state; every replay repeats it."""
 
-    def step(self, *given: Any) -> None:
-        """An optimizer's update of tensors in place (the arguments of ``optim.update.step``)."""
+    def check(self, test: Callable[..., Any], tensor: Any, args: tuple[Any, ...]) -> None:
+        """``test(tensor, *args)``, which may raise; every replay does it first."""
+
+    def step(self, one: Any, groups: Any, held: int, run: Callable[[], None]) -> None:
+        """An update rule on groups of tensors, the first ``held`` of which it changes."""
 
 
 active: Any = None  # a Recorder
-collecting: Any = None  # while an optimizer's step is repeated for its numbers alone
 structure = 0  # grows with every change of a module's members or attributes
 
 

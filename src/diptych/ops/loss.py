@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call
+from diptych.core import call, recording
 from diptych.core.dtypes import FLOATS, float32, int64
 from diptych.core.layout import Layout, layout
 from diptych.core.operation import BadCall, Composite, NoBatching, Params, Sample, Tolerance
@@ -122,6 +122,9 @@ CROSS_ENTROPY = Composite(
 
 def check_classes(target: Tensor, classes: int, ignore: int) -> None:
     """Raise OutOfRangeError for a class number outside [0, classes) that is not ``ignore``."""
+    if recording.active is not None:
+        recording.active.check(check_classes, target, (classes, ignore))
+        return
     values = behind(target).array()
     # One pass in the common case: as unsigned, a negative number is larger than any class.
     if values.size == 0 or int(values.view(np.uint64).max()) < classes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call, inplace, tape
+from diptych.core import call, inplace, recording, tape
 from diptych.core.dtypes import float64
 from diptych.core.layout import Layout, layout
 from diptych.core.tensor import Tensor, copy_array
@@ -80,7 +80,17 @@ def step(
                 f"{rule.name}: a parameter's memory is read-only (it belongs to a read-only "
                 "array); clone it first"
             )
-    plan(tensors, numbers)
+    if recording.active is None:
+        plan(tensors, numbers)
+        return
+    found, held = plan, 1 + len(rule.slots)
+
+    def one(*given: Tensor) -> Sequence[Tensor]:
+        scalars = tuple([constant(number, float64) for number in numbers])
+        return rule.update(given[0], given[held], given[1:held], scalars, flags)
+
+    groups = [tensors[start : start + held + 1] for start in range(0, len(tensors), held + 1)]
+    recording.active.step(one, groups, held, lambda: found(tensors, numbers))
 
 
 def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from diptych.core import dtypes as engine
-from diptych.core import inplace, tape
+from diptych.core import inplace, recording, tape
 from diptych.core.dtypes import DType
 from diptych.core.random import rejection
 from diptych.core.random import torch_stream as stream
 from diptych.core.random.mt19937 import Generator as CoreGenerator
 from diptych.core.tensor import Tensor as CoreTensor
-from diptych.core.tensor import copy_array, from_array, store
+from diptych.core.tensor import copy_array, empty, from_array, store
 from diptych.ops.reduction import with_zero_gradient
+from diptych.ops.select import ASSIGN
 from diptych.torch import outputs
-from diptych.torch.creation import finished, like
+from diptych.torch.creation import finished, like, plain_layout
 from diptych.torch.device import CPU, check_device, check_layout
 from diptych.torch.dtypes import Default, core_of, scalar_name
 from diptych.torch.size import shape_of_arguments
@@ -139,7 +140,14 @@ def _drawn(array: Any, dtype: DType) -> Tensor:
     return copy_array(np.asarray(array), Tensor, dtype)
 
 
-def _factory(name: str, draw: Any) -> Any:
+def _made(draw: Any, source: Any, *given: Any) -> Tensor:
+    """A tensor of ``draw(source, *given)``; the last of what is given is its dtype."""
+    if recording.active is not None:
+        return recording.fed(lambda: _drawn(draw(source, *given), given[-1]))  # type: ignore[no-any-return]
+    return _drawn(draw(source, *given), given[-1])
+
+
+def _factory(name: str, draw: Any, into: Any) -> Any:
     def function(
         *size: Any, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
         device: Any = None, requires_grad: bool = False, pin_memory: bool = False, **given: Any,
@@ -149,13 +157,22 @@ def _factory(name: str, draw: Any) -> Any:
                 unknown = next(iter(given))
                 raise TypeError(f"{name}() got an unexpected keyword argument '{unknown}'")
             size = (given["size"],)
-        check_device(device)
-        check_layout(layout)
+        if device is not None:
+            check_device(device)
+        if layout is not None:
+            check_layout(layout)
         core = Default.core if dtype is None else core_of(dtype, name)
+        # Straight into the result's memory, where nobody listens to what is drawn.
+        if core is engine.float32 and out is None and recording.active is None:
+            place = plain_layout(core, size)
+            if place is not None:
+                made = empty(place, Tensor)
+                if into(generator_of(generator), made.address, place.size):
+                    return finished(made, True) if requires_grad else made
         shape = shape_of_arguments(size, name)
         _refuse_negative(shape)
         _refuse_whole(core, name)
-        made = _drawn(draw(generator_of(generator), shape, core), core)
+        made = _made(draw, generator_of(generator), shape, core)
         if out is not None:
             return outputs.write(out, made, name)
         return finished(made, True) if requires_grad else made
@@ -178,8 +195,8 @@ def _refuse_negative(shape: tuple[int, ...]) -> None:
             )
 
 
-rand = _factory("rand", stream.rand)
-randn = _factory("randn", stream.randn)
+rand = _factory("rand", stream.rand, CoreGenerator.uniform_into)
+randn = _factory("randn", stream.randn, CoreGenerator.normal_into)
 
 
 def _factory_like(name: str, draw: Any) -> Any:
@@ -190,7 +207,7 @@ def _factory_like(name: str, draw: Any) -> Any:
         x = face(input, name)
         core = like(x, name, dtype, device, layout)
         _refuse_whole(core, name)
-        made = _drawn(draw(generator_of(generator), x.layout.shape, core), core)
+        made = _made(draw, generator_of(generator), x.layout.shape, core)
         return finished(made, requires_grad)
 
     function.__name__ = function.__qualname__ = name
@@ -225,7 +242,7 @@ def randint(
     _check_interval(low, high)
     shape = shape_of_arguments((size,), "randint")
     _refuse_negative(shape)
-    made = _drawn(stream.randint(generator_of(generator), shape, low, high, core), core)
+    made = _made(stream.randint, generator_of(generator), shape, low, high, core)
     return finished(outputs.finish(made, out, "randint"), requires_grad)
 
 
@@ -257,7 +274,7 @@ def randperm(
     if n < 0:
         raise RuntimeError(f"n must be non-negative, got{n}")
     core = engine.int64 if dtype is None else core_of(dtype, "randperm")
-    made = _drawn(stream.randperm(generator_of(generator), int(n), core), core)
+    made = _made(stream.randperm, generator_of(generator), int(n), core)
     return finished(outputs.finish(made, out, "randperm"), requires_grad)
 
 
@@ -273,7 +290,7 @@ def normal(
         core = Default.core if dtype is None else core_of(dtype)
         _check_deviation(std)
         shape = shape_of_arguments((size,), "normal")
-        made = _drawn(stream.normal(source, shape, float(mean), float(std), core), core)
+        made = _made(stream.normal, source, shape, float(mean), float(std), core)
         return finished(outputs.finish(made, out, "normal"), requires_grad)
     if isinstance(std, CoreTensor) and std.layout.size and float(std.values().min()) < 0:
         raise RuntimeError("normal expects all elements of std >= 0.0")
@@ -282,7 +299,7 @@ def normal(
     tensors = [x for x in (mean, std) if isinstance(x, CoreTensor)]
     core = tensors[0].layout.dtype
     shape = np.broadcast_shapes(*[x.layout.shape for x in tensors])
-    unit = _drawn(stream.normal(source, shape, 0.0, 1.0, core), core)
+    unit = _made(stream.normal, source, shape, 0.0, 1.0, core)
     made = unit * std.detach() if isinstance(std, CoreTensor) else unit * std  # type: ignore[attr-defined]
     made = made + mean.detach() if isinstance(mean, CoreTensor) else made + mean  # type: ignore[attr-defined]
     made = face(with_zero_gradient(made, *tensors), "normal")  # as PyTorch has it
@@ -300,7 +317,7 @@ def bernoulli(input: Any, p: Any = None, *, generator: Any = None, out: Any = No
     source = generator_of(generator)
     core = x.layout.dtype
     if p is not None:
-        return _drawn(stream.bernoulli(source, x.layout.shape, float(p), core), core)
+        return _made(stream.bernoulli, source, x.layout.shape, float(p), core)
     values = x.values()
     if values.size and not bool(((values >= 0) & (values <= 1)).all()):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
@@ -380,13 +397,21 @@ def _sample_dirichlet(input: Any, generator: Any = None) -> Any:
 # ---- in place: x.uniform_(), x.normal_(), ...
 
 
-def _fill(self: Any, array: Any) -> Any:
-    """Write drawn numbers into ``self``, which counts as an in-place change."""
+def _fill(self: Any, draw: Any, source: Any, *given: Any, **named: Any) -> Any:
+    """Write ``draw(source, ...)`` into ``self``, which counts as an in-place change."""
     if not self.buffer.writable:
         raise RuntimeError("the tensor's memory is read-only: clone it first")
     if self.node is not None:
         from_tape(self)
-    store(self, np.asarray(array))
+    if recording.active is not None:
+        core = self.layout.dtype
+        new = recording.fed(
+            lambda: copy_array(np.asarray(draw(source, *given, **named)), Tensor, core)
+        )
+        with tape.recording(False):
+            inplace.update(self, ASSIGN, (self, new), (core,))
+        return self
+    store(self, np.asarray(draw(source, *given, **named)))
     self.buffer.version += 1
     return self
 
@@ -405,49 +430,48 @@ def uniform_(self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Any =
             f"uniform_ expects to return a [from, to) range, but found from={from_:g} > to={to:g}"
         )
     place = self.layout
-    draw = stream.uniform(
-        generator_of(generator), place.shape, float(from_), float(to), place.dtype
-    )
-    return _fill(self, draw)
+    return _fill(
+        self, stream.uniform, generator_of(generator), place.shape, float(from_), float(to),
+        place.dtype,
+    )  # fmt: skip
 
 
 def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
     """Normal with one mean and deviation."""
     _check_deviation(std)
     place = self.layout
-    draw = stream.normal(
-        generator_of(generator), place.shape, float(mean), float(std), place.dtype,
-        contiguous=place.contiguous,
+    return _fill(
+        self, stream.normal, generator_of(generator), place.shape, float(mean), float(std),
+        place.dtype, contiguous=place.contiguous,
     )  # fmt: skip
-    return _fill(self, draw)
 
 
 def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Any:
     """The exponential of a normal."""
     place = self.layout
     return _fill(
-        self, stream.log_normal(generator_of(generator), place.shape, mean, std, place.dtype)
+        self, stream.log_normal, generator_of(generator), place.shape, mean, std, place.dtype
     )
 
 
 def exponential_(self: Any, lambd: float = 1.0, *, generator: Any = None) -> Any:
     """Exponential of a rate."""
     place = self.layout
-    return _fill(self, stream.exponential(generator_of(generator), place.shape, lambd, place.dtype))
+    return _fill(self, stream.exponential, generator_of(generator), place.shape, lambd, place.dtype)
 
 
 def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Any:
     """Cauchy."""
     place = self.layout
     return _fill(
-        self, stream.cauchy(generator_of(generator), place.shape, median, sigma, place.dtype)
+        self, stream.cauchy, generator_of(generator), place.shape, median, sigma, place.dtype
     )
 
 
 def geometric_(self: Any, p: float, *, generator: Any = None) -> Any:
     """The number of trials to the first success."""
     place = self.layout
-    return _fill(self, stream.geometric(generator_of(generator), place.shape, p, place.dtype))
+    return _fill(self, stream.geometric, generator_of(generator), place.shape, p, place.dtype)
 
 
 def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
@@ -456,10 +480,10 @@ def bernoulli_(self: Any, p: Any = 0.5, *, generator: Any = None) -> Any:
     source = generator_of(generator)
     if isinstance(p, CoreTensor):
         array = np.broadcast_to(p.array(), place.shape)
-        return _fill(self, stream.bernoulli_each(source, array, p.layout.dtype, place.dtype))
+        return _fill(self, stream.bernoulli_each, source, array, p.layout.dtype, place.dtype)
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
-    return _fill(self, stream.bernoulli(source, place.shape, float(p), place.dtype))
+    return _fill(self, stream.bernoulli, source, place.shape, float(p), place.dtype)
 
 
 def random_(self: Any, *bounds: Any, generator: Any = None, **given: Any) -> Any:
@@ -468,12 +492,12 @@ def random_(self: Any, *bounds: Any, generator: Any = None, **given: Any) -> Any
     source = generator_of(generator)
     values = [*bounds, *given.values()]
     if not values:
-        return _fill(self, stream.random_full(source, place.shape, place.dtype))
+        return _fill(self, stream.random_full, source, place.shape, place.dtype)
     low, high = (0, values[0]) if len(values) == 1 else values
     if high is None:
-        return _fill(self, stream.random_from(source, place.shape, int(low), place.dtype))
+        return _fill(self, stream.random_from, source, place.shape, int(low), place.dtype)
     _check_interval(int(low), int(high))
-    return _fill(self, stream.randint(source, place.shape, int(low), int(high), place.dtype))
+    return _fill(self, stream.randint, source, place.shape, int(low), int(high), place.dtype)
 
 
 FUNCTIONS = {

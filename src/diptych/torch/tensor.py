@@ -6,7 +6,7 @@ import importlib
 import operator
 from typing import Any
 
-from diptych.core import tape
+from diptych.core import recording, tape
 from diptych.core.buffer import EPOCH_BITS, Buffer
 from diptych.core.tape import Leaf
 from diptych.core.tensor import Tensor as CoreTensor
@@ -219,6 +219,8 @@ class Tensor(CoreTensor):
 
     @data.setter
     def data(self, value: CoreTensor) -> None:
+        recording.refuse("the memory of a tensor is exchanged (.data = ...)")
+        recording.restructured()
         buffer = value.buffer
         self.layout = value.layout
         self.buffer = buffer.owner if isinstance(buffer, TwinBuffer) else buffer

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import tape
+from diptych.core import recording, tape
 from diptych.core.tensor import from_array
 from diptych.torch.tensor import Tensor, is_tensor
 from diptych.torch.utils.hooks import RemovableHandle, register
@@ -47,6 +47,8 @@ def with_hooks(inner: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(inner)
     def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if recording.active is not None and not args and not kwargs:
+            return recording.effect(step, self)
         if not (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks

@@ -24,7 +24,9 @@ _HALVES = (float16, bfloat16)
 @functools.lru_cache(maxsize=64)
 def zero_state(shape: tuple[int, ...], dtype: DType) -> Any:
     """Zeros to start from. They are shared: nothing may hand them out or write to them."""
-    return copy_array(np.zeros(shape, np.float32), Tensor, dtype)
+    zeros = copy_array(np.zeros(shape, np.float32), Tensor, dtype)
+    zeros.buffer.writable = False
+    return zeros
 
 
 def packed_steps(batch_sizes: Any, rows: int) -> Steps:

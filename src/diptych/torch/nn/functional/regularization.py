@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call, inplace
+from diptych.core import call, inplace, recording
 from diptych.core.dtypes import float32
 from diptych.core.layout import layout, row_major
 from diptych.core.random import torch_stream
@@ -30,6 +30,12 @@ def check_probability(p: float) -> None:
 
 
 def _noise(shape: tuple[int, ...], keep: float, dtype: Any, scale: bool) -> Any:
+    if recording.active is None:
+        return _drawn_noise(shape, keep, dtype, scale)
+    return recording.fed(_drawn_noise, shape, keep, dtype, scale)
+
+
+def _drawn_noise(shape: tuple[int, ...], keep: float, dtype: Any, scale: bool) -> Any:
     """Ones with probability ``keep`` and zeros, the ones divided by it if ``scale``."""
     if not dtype.is_inexact and scale:
         raise RuntimeError(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from diptych.core import tape
+from diptych.core import recording, tape
 from diptych.ops.arithmetic import mul
 from diptych.ops.collection import total_norm
 from diptych.optim.update import Rule, step
@@ -88,7 +88,7 @@ def clip_grads_with_norm_(
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
         if not grads:
             return
-        if not _alike([factor, *grads]):
+        if recording.active is not None or not _alike([factor, *grads]):
             for grad in grads:
                 grad.mul_(factor)
             return

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from typing import Any
 
+from diptych.core import recording
 from diptych.torch.optim.optimizer import Optimizer
 from diptych.torch.tensor import Tensor
 
@@ -86,6 +87,20 @@ def function_state(function: Any) -> Any:
     return None if plain else function.__dict__.copy()
 
 
+def repeated(inner: Any) -> Any:
+    """A schedule's ``step``, which a recorded call repeats as Python."""
+
+    @functools.wraps(inner)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if recording.active is not None:
+            if not args and not kwargs:
+                return recording.effect(step, self)
+            recording.refuse("a schedule steps by an argument")
+        return inner(self, *args, **kwargs)
+
+    return step
+
+
 class LRScheduler:
     """The base of all schedules: ``get_lr`` gives the next rates, ``step`` sets them."""
 
@@ -137,6 +152,13 @@ class LRScheduler:
         """The rates of ``last_epoch``; a schedule says what they are."""
         raise NotImplementedError(f"{type(self).__name__}.get_lr: a schedule says what it is")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("step")
+        if callable(own):
+            cls.step = repeated(own)  # type: ignore[method-assign]
+
+    @repeated
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next rates (or those of an epoch)."""
         if self._step_count == 1:

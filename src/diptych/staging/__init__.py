@@ -1,0 +1,1 @@
+"""Whole calls recorded while they run eagerly, and repeated as compiled programs."""

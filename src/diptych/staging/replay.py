@@ -1,0 +1,287 @@
+"""A recording made ready: each stretch a program, with the changes of Python state between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from diptych.core import call, tape
+from diptych.core.buffer import PooledBuffer
+from diptych.core.layout import Layout
+from diptych.core.tape import Leaf
+from diptych.core.tensor import Tensor, store, wrap
+from diptych.engine import NativeBackend, ReferenceExecutable
+from diptych.errors import GradientError
+from diptych.graph.trace import trace
+from diptych.ops.select import ASSIGN
+from diptych.runtime import objects
+from diptych.runtime.program import Program
+from diptych.staging.entries import Effect, Input, Stretch
+from diptych.staging.lowering import lower_stretch
+from diptych.staging.recorder import Recorder, RefusedError
+
+Run = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+
+class SpentNode(tape.Node):
+    """Stands for a graph whose backward pass was part of the call."""
+
+    def backward(self, cotangents: list[Any], create_graph: bool) -> Sequence[Any]:
+        raise GradientError(
+            "Trying to backward through the graph a second time: the compiled function has called "
+            "backward() itself. Specify retain_graph=True there, or call backward() only outside."
+        )
+
+
+class Stage:
+    """One stretch: its program, where operands come from, and what is done with the results."""
+
+    def __init__(self, stretch: Stretch, backend: Any) -> None:
+        inputs = [(value, place) for value, place in stretch.inputs if place.kind != "constant"]
+        constants = [(v, place.key) for v, place in stretch.inputs if place.kind == "constant"]
+        numbers = list(stretch.registers)
+        self.template: list[Any] = []
+        self.fills: list[tuple[int, str, Any]] = []
+        for index, (_, place) in enumerate(inputs):
+            self.template.append(place.key if place.kind == "state" else None)
+            if place.kind != "state":
+                self.fills.append((index, place.kind, place.key))
+        self.inputs = [place for _, place in inputs]
+        self.written = [
+            next(index for index, (_, place) in enumerate(inputs) if place is origin)
+            for _, origin in stretch.writes
+        ]
+
+        def whole(*operands: Tensor) -> list[Any]:
+            values: dict[int, Any] = {
+                value: x for (value, _), x in zip(inputs, operands, strict=True)
+            }
+            values.update(constants)
+            for entry in stretch.entries:
+                entry.run(values)
+            return [values[n] for n in numbers] + [values[n] for n, _ in stretch.writes]
+
+        self.graph = trace(whole, [place.layout for place in self.inputs])
+        count = len(numbers)
+        replaced = list(zip(self.graph.outputs[count:], self.written, strict=True))
+        self.graph.outputs = self.graph.outputs[:count]
+        self.run: Run | None = None
+        if numbers or replaced:
+            self.run = linked(self.graph, replaced, backend)
+        self.registers = [(stretch.registers[n], position) for position, n in enumerate(numbers)]
+        self.grads = stretch.grads
+        self.checks = stretch.checks
+
+
+def linked(graph: Any, writes: list[tuple[int, int]], backend: Any) -> Run:
+    """What runs a graph and writes its last values over inputs."""
+    if isinstance(backend, NativeBackend):
+        return Program(lower_stretch(graph, objects.target(), writes)).run
+    outputs = graph.outputs
+    graph.outputs = (*outputs, *[value for value, _ in writes])
+    executable = ReferenceExecutable(graph)
+    count = len(outputs)
+
+    def run(operands: Sequence[Tensor]) -> Sequence[Tensor]:
+        results = executable.run(operands)
+        for (_, index), result in zip(writes, results[count:], strict=True):
+            store(operands[index], result.array())
+        return results[:count]
+
+    return run
+
+
+class Replay:
+    """A whole call as stages and effects. ``parts`` is the recorder's, ``result`` the call's."""
+
+    def __init__(self, recorder: Recorder, result: Any) -> None:
+        self.output = output_of(recorder, result)
+        recorder.cut()
+        if any(leaf() is not None for leaf in recorder.inner):
+            raise RefusedError("a tensor that wants a gradient is made and kept")
+        if recorder.failure is not None:
+            raise RefusedError(recorder.failure[0])
+        parts = [p for p in recorder.parts if isinstance(p, Effect) or p.entries or p.grads]
+        self.places: dict[int, Layout] = {}
+        for part in recorder.parts:
+            if isinstance(part, Stretch):
+                for _, place in part.inputs:
+                    if place.kind == "register":
+                        self.places[place.key] = place.layout
+                for _, made in part.grads:
+                    self.expect(made)
+        for made in outputs_in(self.output):
+            self.expect(made)
+        self.parts: list[Stage | Effect] = [
+            part if isinstance(part, Effect) else Stage(part, recorder.backend) for part in parts
+        ]
+        self.count = recorder.registers
+        stages = [part for part in self.parts if isinstance(part, Stage)]
+        inputs = [place for stage in stages for place in stage.inputs]
+        held = {id(p.key): p for p in inputs if p.kind == "state"}
+        self.states = [place.key for place in held.values()]
+        self.layouts = [place.layout for place in held.values()]
+        grads = {id(p.key): p for p in inputs if p.kind == "grad"}
+        self.grads = [(place.key, place.layout) for place in grads.values()]
+        self.entry = recorder.entry_grads
+        first = stages[0].grads if stages else []
+        self.dropped = [leaf for leaf, _ in first if id(leaf) not in grads]
+
+    def expect(self, made: Any) -> None:
+        if made is not None and made[0].kind == "register":
+            self.places[made[0].key] = made[0].layout
+
+    def holds(self) -> bool:
+        """Whether the state's tensors are as they were recorded."""
+        if [x.layout for x in self.states] != self.layouts:
+            return False
+        for leaf, had in self.entry:
+            if (leaf.held_grad is not None) is not had:
+                return False
+        return all(leaf.held_grad.layout is place for leaf, place in self.grads)
+
+    def __call__(self, arguments: Sequence[Tensor]) -> Any:
+        registers: list[Any] = [None] * self.count
+        for leaf in self.dropped:
+            leaf.held_grad = None
+        for part in self.parts:
+            if isinstance(part, Effect):
+                part.call(*part.args)
+            else:
+                self.stage(part, arguments, registers)
+        return made(self.output, arguments, registers)
+
+    def stage(self, stage: Stage, arguments: Sequence[Tensor], registers: list[Any]) -> None:
+        for test, spec, args in stage.checks:
+            test(tensor_of(spec, arguments, registers), *args)
+        operands = stage.template.copy()
+        for index, kind, key in stage.fills:
+            if kind == "argument":
+                operands[index] = arguments[key]
+            elif kind == "feed":
+                operands[index] = key[0](*key[1])
+            elif kind == "register":
+                operands[index] = registers[key]
+            else:
+                operands[index] = key.held_grad
+        if stage.run is not None:
+            results = stage.run(operands)
+            for number, position in stage.registers:
+                result = results[position]
+                place = self.places.get(number)
+                if place is not None and result.layout is not place:
+                    result = restrided(result, place)
+                registers[number] = result
+            for index in stage.written:
+                operands[index].buffer.version += 1
+        for leaf, spec in stage.grads:
+            leaf.held_grad = None if spec is None else tensor_of(spec, arguments, registers)
+
+
+def restrided(result: Tensor, place: Layout) -> Tensor:
+    """A result in the layout that the eager call gave it."""
+    buffer = PooledBuffer(place.span * place.dtype.itemsize)
+    out = wrap(Tensor, place, buffer, buffer.address - place.lowest * place.dtype.itemsize)
+    call.current.into(out, ASSIGN, (out, result), (place.dtype,))
+    return out
+
+
+# ---- what the call returns
+
+
+class Given:
+    """One tensor of the result: how it is made, and what it was on the tape."""
+
+    def __init__(self, spec: Any, spent: bool, itself: bool) -> None:
+        self.spec = spec
+        self.spent = spent
+        self.itself = itself
+
+
+def output_of(recorder: Recorder, result: Any) -> Any:
+    """The result with every tensor replaced by how to make it."""
+    if isinstance(result, Tensor):
+        return given_of(recorder, result)
+    kind = type(result)
+    if kind in (list, tuple):
+        return kind([output_of(recorder, item) for item in result])
+    if isinstance(result, tuple) and hasattr(result, "_fields"):
+        return kind(*[output_of(recorder, item) for item in result])
+    if kind is dict:
+        return {key: output_of(recorder, item) for key, item in result.items()}
+    if kind in (int, float, bool, str, bytes, complex, type(None)):
+        return result
+    raise RefusedError(f"the function returns a {kind.__name__}")
+
+
+def given_of(recorder: Recorder, result: Tensor) -> Given:
+    spec = recorder.result(result)
+    holder = spec[0]
+    itself = holder.kind != "register" and recorder.held_by(holder) is result
+    node = result.node
+    if node is None or itself:
+        return Given(spec, False, itself)
+    if isinstance(node, Leaf) or not spent(node):
+        raise RefusedError("a result wants a gradient")
+    return Given(spec, True, False)
+
+
+def spent(node: Any) -> bool:
+    """Whether the graph under a node was used up by a backward pass."""
+    seen = {id(node)}
+    stack = [node]
+    while stack:
+        found = stack.pop()
+        if getattr(found, "versions", ()) and getattr(found, "saved", ()) is None:
+            return True
+        for edge in found.edges:
+            if edge is not None and id(edge[0]) not in seen:
+                seen.add(id(edge[0]))
+                stack.append(edge[0])
+    return False
+
+
+def outputs_in(output: Any) -> list[Any]:
+    """The specifications of all tensors of a result."""
+    if isinstance(output, Given):
+        return [output.spec]
+    if isinstance(output, dict):
+        return [spec for item in output.values() for spec in outputs_in(item)]
+    if isinstance(output, (list, tuple)):
+        return [spec for item in output for spec in outputs_in(item)]
+    return []
+
+
+def made(output: Any, arguments: Sequence[Tensor], registers: list[Any]) -> Any:
+    """The result of a replay."""
+    kind = output.__class__
+    if kind is Given:
+        if output.itself:
+            return source_of(output.spec[0], arguments, registers)
+        tensor = tensor_of(output.spec, arguments, registers)
+        if output.spent:
+            tensor.node = SpentNode((None,))
+        return tensor
+    if kind in (list, tuple):
+        return kind([made(item, arguments, registers) for item in output])
+    if kind is dict:
+        return {key: made(item, arguments, registers) for key, item in output.items()}
+    if isinstance(output, tuple):
+        return kind(*[made(item, arguments, registers) for item in output])
+    return output
+
+
+def source_of(holder: Input, arguments: Sequence[Tensor], registers: list[Any]) -> Any:
+    kind = holder.kind
+    if kind == "register":
+        return registers[holder.key]
+    if kind == "argument":
+        return arguments[holder.key]
+    return holder.key.held_grad if kind == "grad" else holder.key
+
+
+def tensor_of(spec: Any, arguments: Sequence[Tensor], registers: list[Any]) -> Tensor:
+    """A tensor of a replay: a view of what holds its memory."""
+    holder, place, offset, cls = spec
+    base = source_of(holder, arguments, registers)
+    return wrap(cls, place, base.buffer, base.address + offset)
