@@ -57,6 +57,11 @@ def test_blocks_until_the_time_is_up() -> None:
     assert set(blocks) == {blocks[0]} and blocks[0] % 10 == 0
 
 
+def test_a_slow_first_call_does_not_decide_the_blocks() -> None:
+    text = "clock.n = getattr(clock, 'n', 0) + 1; clock.passes(0.1 if clock.n == 1 else 1e-5)"
+    assert clocked(text, 0).blocked_autorange(min_run_time=0.05).number_per_run >= 10
+
+
 def test_blocks_until_the_times_agree() -> None:
     measured = clocked("clock.passes(dt)", 0.03).adaptive_autorange()
     assert len(measured.times) == 4

@@ -138,6 +138,7 @@ class Timer:
 
     def _block(self, min_run_time: float) -> int:
         """How many runs take long enough to be timed as one."""
+        self._time(2)  # the first calls compile: they would pass for slow ones
         overhead = sorted(timeit.Timer().timeit(0) for _ in range(5))[2]
         number = 1
         while True:
