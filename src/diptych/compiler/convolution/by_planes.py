@@ -44,7 +44,8 @@ def cycles(problem: Problem, factor: Three, tile: Tile) -> tuple[float, float]:
     full, tails = _items(problem, tile)
     planes += (3 * full + 8 * tails) * problem.lanes
     if problem.over_taps:
-        planes = problem.lanes * kernel * (vectors * (1.5 if problem.step[2] == 1 else 2.5) + 15)
+        taps = up(kernel, 9) * 9
+        planes = problem.lanes * taps * (vectors * (0.7 if problem.step[2] == 1 else 1.3) + 5)
     filling = problem.channels * box * (0.25 if factor[2] == 1 else 0.5)
     images = problem.images * problem.groups
     pixels = math.prod(problem.places) * math.prod(problem.residues)

@@ -58,6 +58,7 @@ class FillWriter:
         self.tile = tile
         self.target = target
         self.kind = LLVM_TYPES[dtype.name]
+        self.row = vector(tile.lanes, tile.acc)
         names = ["images", "channels", "z0", "z1", "z2"]
         self.f = module.function(
             "fill",
@@ -210,29 +211,29 @@ class FillWriter:
         """A row that is contiguous in X."""
         f, lanes, size = self.f, self.tile.lanes, self.dtype.itemsize
         loaded = storage(vector(lanes, self.kind))
-        source = f.offset(source, f.mul(corner, size), "i8")
-        left = f.maximum(f.sub(constant("i64", 0), corner), 0)
+        width, zero = d[Slot.BOX + 2], constant("i64", 0)
+        zeros = constant(self.row, 0)
+        left = f.minimum(f.maximum(f.sub(zero, corner), 0), width)
         reach = f.maximum(f.sub(d[Slot.SIZE + 2], corner), 0)
-        right = f.select(inside, f.minimum(d[Slot.BOX + 2], reach), constant("i64", 0))
-        with f.loop(0, d[Slot.BOX + 2], lanes) as loop:
-            j = loop.index
-            where = f.offset(source, f.mul(j, size), "i8")
-            whole = f.binary(
-                "and", f.compare("sge", j, left), f.compare("sle", f.add(j, lanes), right)
-            )
+        right = f.maximum(f.select(inside, f.minimum(width, reach), zero), left)
 
-            def edge(j: Value = j, where: Value = where) -> Sequence[Value]:
-                upto = f.first_lanes(f.maximum(f.sub(right, j), 0), lanes, 8 * size)
-                before = f.first_lanes(f.maximum(f.sub(left, j), 0), lanes, 8 * size)
-                mask = f.binary("and", upto, f.binary("xor", before, constant(before.type, 1)))
-                return [f.masked_load(loaded, where, mask)]
+        def put(value: Value, place: Value) -> None:
+            f.store(value, f.offset(target, place, self.tile.acc), align=self.tile.unit_bytes)
 
-            (raw,) = f.choose(whole, lambda where=where: [f.load(loaded, where)], edge)  # type: ignore[misc]
-            f.store(
-                widen(f, raw, self.kind, self.tile.acc, self.target),
-                f.offset(target, j, self.tile.acc),
-                align=self.tile.unit_bytes,
-            )
+        with f.loop(0, left, lanes) as loop:
+            put(zeros, loop.index)
+        whole = f.add(left, f.binary("and", f.sub(right, left), -lanes))
+        source = f.offset(source, f.mul(corner, size), "i8")
+        with f.loop(left, whole, lanes) as loop:
+            raw = f.load(loaded, f.offset(source, f.mul(loop.index, size), "i8"))
+            put(widen(f, raw, self.kind, self.tile.acc, self.target), loop.index)
+        rest = f.sub(right, whole)
+        with f.when(f.compare("sgt", rest, 0)):
+            mask = f.first_lanes(rest, lanes, 8 * size)
+            raw = f.masked_load(loaded, f.offset(source, f.mul(whole, size), "i8"), mask)
+            put(widen(f, raw, self.kind, self.tile.acc, self.target), whole)
+        with f.loop(right, width, lanes) as loop:
+            put(zeros, loop.index)
         return []
 
     def _elements(

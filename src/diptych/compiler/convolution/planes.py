@@ -23,7 +23,7 @@ from diptych.compiler.llvm.writer import Function, Module, Value, constant, vect
 from diptych.compiler.target import Target
 from diptych.core.dtypes import DType
 
-_SUMS = 4  # sums of a weight's gradient kept at once
+_TAPS = 9  # sums of a weight's gradient kept at once: the latency of an FMA asks for 8
 
 
 def vectors_for(features: int, target: Target) -> int:
@@ -365,28 +365,26 @@ class PlaneWriter:
         def entry(table: Value, index: Value) -> Value:
             return f.cast("sext", f.load("i32", f.offset(table, index, "i32")), "i64")
 
-        def product(corner: Value, index: Value, total: Value) -> Value:
-            where = f.offset(y, entry(y_table, index), "i8")
-            raw = f.load(stored, where) if mask is None else f.masked_load(stored, where, mask)
-            x = self._vector(f, f.offset(corner, entry(x_table, index), "i8"))
-            if whole is not None:  # what lies behind a row may be infinite: zero times it is not 0
-                x = f.select(whole, x, 0)
-            return f.muladd(x, widen(f, raw, self.kind, tile.acc, self.target), total)
-
         zero = constant(self.acc, 0)
-        even = f.binary("and", count, -_SUMS)
-        with f.loop(0, kernel, runs=True) as k:
-            corner = f.offset(box, entry(k_table, k.index), "i8")
-            place = f.offset(sums, f.mul(k.index, tile.lanes), tile.acc)
-            with f.loop(0, even, _SUMS, carried=[zero] * _SUMS) as loop:
-                loop.next([
-                    product(corner, f.add(loop.index, n), total)
-                    for n, total in enumerate(loop.carried)
-                ])  # fmt: skip
-            first, *others = loop.results
-            for other in others:
-                first = f.add(first, other)
-            with f.loop(even, count, carried=[first]) as rest:
-                rest.next([product(corner, rest.index, rest.carried[0])])
-            f.store(f.add(f.load(self.acc, place), rest.results[0]), place)
+        with f.loop(0, kernel, _TAPS, runs=True) as block:
+            last = f.sub(f.sub(kernel, block.index), 1)
+            taps = [f.add(block.index, f.minimum(last, n) if n else 0) for n in range(_TAPS)]
+            corners = [f.offset(box, entry(k_table, tap), "i8") for tap in taps]
+            with f.loop(0, count, carried=[zero] * _TAPS, runs=True) as loop:
+                where = f.offset(y, entry(y_table, loop.index), "i8")
+                raw = f.load(stored, where) if mask is None else f.masked_load(stored, where, mask)
+                scale = widen(f, raw, self.kind, tile.acc, self.target)
+                place = entry(x_table, loop.index)
+                totals = []
+                for corner, total in zip(corners, loop.carried, strict=True):
+                    x = self._vector(f, f.offset(corner, place, "i8"))
+                    if whole is not None:  # behind a row may be infinities: 0 times them is not 0
+                        x = f.select(whole, x, 0)
+                    totals.append(f.muladd(x, scale, total))
+                loop.next(totals)
+            # Taps that do not exist repeat the last one, and are dropped.
+            for n, total in enumerate(loop.results):
+                with f.when(f.compare("sge", last, n)):
+                    at = f.offset(sums, f.mul(taps[n], tile.lanes), tile.acc)
+                    f.store(f.add(f.load(self.acc, at), total), at)
         f.ret()
