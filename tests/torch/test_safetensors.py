@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("safetensors")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2] / "src")}
 
 PROGRAM = """
 import struct, sys, torch
@@ -77,6 +79,11 @@ def test_the_package_runs_on_this_face_and_refuses_damage(tmp_path: Path) -> Non
     (tmp_path / "short").write_bytes(b"\x00\x01")
     command = [sys.executable, "-m", "diptych", "run", "-c", PROGRAM, str(tmp_path / "good"), *bad]
     done = subprocess.run(
-        [*command, str(tmp_path / "short")], capture_output=True, text=True, timeout=60, check=False
+        [*command, str(tmp_path / "short")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=ENVIRONMENT,
     )
     assert done.stdout == "done\n", done.stderr

@@ -26,6 +26,8 @@ from diptych.torch.utils.data import (
     processes,
 )
 
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="worker processes need fork")
 
 
@@ -405,7 +407,9 @@ os._exit(0)
 
 def test_a_script_without_a_main_guard_that_does_not_say_goodbye() -> None:
     command = [sys.executable, "-W", "error", "-m", "diptych", "run", "-c", PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=ENVIRONMENT
+    )
     batches, workers = done.stdout.splitlines() or [done.stderr, ""]
     assert batches == "[[0, 1, 2, 3], [4, 5, 6, 7]]" and not done.stderr, done.stderr
     pids = [int(pid) for pid in workers.strip("[]").split(",")]
