@@ -80,7 +80,7 @@ def _scan(
         yield BadCall((np.zeros(2, bool),), DTypeError, "not implemented", (0, bool_))
 
     return primitive(
-        name, "scan", params=("axis", "dtype"), infer=infer, reference=reference, vjp=vjp,
+        name, "scan", lower="scan", params=("axis", "dtype"), infer=infer, reference=reference, vjp=vjp,
         saves=saves, errors=errors, batch=along_axis_batch,
         samples=lambda: axis_samples(accepts, lambda axis, dtype: (axis, dtype), domain),
         tolerance=tolerance,
@@ -193,7 +193,7 @@ def _running(name: str, function: Any) -> Primitive:
         yield Sample((np.array([1.0, 3.0, np.nan, 4.0, np.nan, 0.0], np.float32),), (0,))
 
     return primitive(
-        name, "scan", params=("axis",), infer=infer, reference=reference, vjp=vjp, saves="o",
+        name, "scan", lower="scan", params=("axis",), infer=infer, reference=reference, vjp=vjp, saves="o",
         samples=samples, batch=_running_batch,
         errors=lambda: [
             BadCall((np.zeros(2, np.complex64),), DTypeError, "not implemented", (0,)),

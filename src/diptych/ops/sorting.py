@@ -84,7 +84,8 @@ def _sort(x: Array, axis: int, descending: bool) -> Any:
 
 
 SORT = primitive(
-    "sort", "host", params=("axis", "descending"), infer=_sort_infer, reference=_sort, saves="o",
+    "sort", "ordering", lower="ordering", params=("axis", "descending"), infer=_sort_infer,
+    reference=_sort, saves="o",
     vjp=lambda ctx, ct, _: _scattered(ctx, ct, ctx.params[0]), batch=_pair_batch, tolerance=EXACT,
     samples=lambda: [
         *_samples(lambda axis, _: (axis, False)), *_samples(lambda axis, _: (axis, True)),
@@ -134,7 +135,8 @@ def _partition(rows: Array, k: int, largest: bool) -> Any:
 
 
 TOPK = primitive(
-    "topk", "host", params=("axis", "k", "largest"), infer=_topk_infer, reference=_topk, saves="o",
+    "topk", "ordering", lower="ordering", params=("axis", "k", "largest"), infer=_topk_infer,
+    reference=_topk, saves="o",
     vjp=lambda ctx, ct, _: _scattered(ctx, ct, ctx.params[0]), batch=_pair_batch, tolerance=EXACT,
     samples=lambda: [
         Sample((np.array([[2, 1, 2], [0, 1, 2]], np.float32),), (1, 2, True)),
@@ -158,8 +160,9 @@ def _kept(shape: Shape, axis: int) -> Shape:
 
 
 def _choice(
-    name: str, params: tuple[str, ...], choose: Callable[..., Any], example: tuple[Any, ...]
-) -> Primitive:
+    name: str, params: tuple[str, ...], choose: Callable[..., Any], example: tuple[Any, ...],
+    lower: str = "ordering",
+) -> Primitive:  # fmt: skip
     """Declare an operation that picks one element of each row; ``choose`` gives its position.
 
     ``choose(rows, order, *rest)`` sees rows along the last axis and the positions that sort them.
@@ -205,8 +208,8 @@ def _choice(
                 yield sample
 
     return primitive(
-        name, "host", params=params, infer=infer, reference=reference, vjp=vjp, saves="o",
-        samples=samples, batch=_pair_batch, tolerance=EXACT,
+        name, "ordering", lower=lower, params=params, infer=infer,
+        reference=reference, vjp=vjp, saves="o", samples=samples, batch=_pair_batch, tolerance=EXACT,
         errors=lambda: [
             *_errors(name, *example)(),
             BadCall((np.zeros((0, 2), np.float32),), ArgumentError, "non-zero size", (0, *example)),
@@ -242,7 +245,7 @@ def _mode(rows: Array, order: Array) -> Any:
 
 KTHVALUE = _choice("kthvalue", ("axis", "k"), _kth, (2,))
 MEDIAN = _choice("median", ("axis", "ignore_nan"), _median, (False,))
-MODE = _choice("mode", ("axis",), _mode, ())
+MODE = _choice("mode", ("axis",), _mode, (), "host")
 
 
 # ---- binary search

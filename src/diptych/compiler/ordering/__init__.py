@@ -1,0 +1,1 @@
+"""Order along an axis as kernels: running values, sorting, and what is picked from sorted lines."""
