@@ -438,6 +438,8 @@ def test_other_start_methods(tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(SPAWNED)
     command = [sys.executable, "-m", "diptych", "run", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env=ENVIRONMENT
+    )
     row = "[[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [[6.0, 7.0], [8.0, 9.0], [10.0, 11.0]]]\n"
     assert done.stdout == 2 * row, done.stderr
