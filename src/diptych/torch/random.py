@@ -14,6 +14,7 @@ from diptych.core.dtypes import DType
 from diptych.core.random import rejection
 from diptych.core.random import torch_stream as stream
 from diptych.core.random.mt19937 import Generator as CoreGenerator
+from diptych.core.samples import drawing_level, each_sample
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import copy_array, empty, from_array, store
 from diptych.ops.reduction import with_zero_gradient
@@ -124,6 +125,7 @@ def fork_rng(devices: Any = None, enabled: bool = True, **rest: Any) -> Iterator
 
 def generator_of(given: Any) -> CoreGenerator:
     """The generator of an argument, by default the default one."""
+    drawing_level()
     if given is None:
         return default_generator
     if isinstance(given, CoreGenerator):
@@ -140,8 +142,14 @@ def _drawn(array: Any, dtype: DType) -> Tensor:
     return copy_array(np.asarray(array), Tensor, dtype)
 
 
-def _made(draw: Any, source: Any, *given: Any) -> Tensor:
+def _made(draw: Any, source: Any, *given: Any) -> Any:
     """A tensor of ``draw(source, *given)``; the last of what is given is its dtype."""
+    level = drawing_level()
+    if level is not None:
+        shape, *rest = given
+        if not isinstance(shape, tuple):
+            raise NotImplementedError("vmap: randperm with randomness='different'")
+        return each_sample(level, lambda grown: _made(draw, source, grown, *rest), shape)
     if recording.active is not None:
         return recording.fed(lambda: _drawn(draw(source, *given), given[-1]))  # type: ignore[no-any-return]
     return _drawn(draw(source, *given), given[-1])
@@ -163,7 +171,8 @@ def _factory(name: str, draw: Any, into: Any) -> Any:
             check_layout(layout)
         core = Default.core if dtype is None else core_of(dtype, name)
         # Straight into the result's memory, where nobody listens to what is drawn.
-        if core is engine.float32 and out is None and recording.active is None:
+        alone = recording.active is None and drawing_level() is None
+        if core is engine.float32 and out is None and alone:
             place = plain_layout(core, size)
             if place is not None:
                 made = empty(place, Tensor)
@@ -278,6 +287,12 @@ def randperm(
     return finished(outputs.finish(made, out, "randperm"), requires_grad)
 
 
+def _few(x: CoreTensor) -> Any:
+    """The values, those that only repeat others left out."""
+    array = x.values()
+    return array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+
+
 def normal(
     mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None,
     dtype: Any = None, device: Any = None, requires_grad: bool = False, **rest: Any,
@@ -292,7 +307,7 @@ def normal(
         shape = shape_of_arguments((size,), "normal")
         made = _made(stream.normal, source, shape, float(mean), float(std), core)
         return finished(outputs.finish(made, out, "normal"), requires_grad)
-    if isinstance(std, CoreTensor) and std.layout.size and float(std.values().min()) < 0:
+    if isinstance(std, CoreTensor) and std.layout.size and float(_few(std).min()) < 0:
         raise RuntimeError("normal expects all elements of std >= 0.0")
     if not isinstance(std, CoreTensor):
         _check_deviation(std)

@@ -43,7 +43,14 @@ def decode_image(input: Any, mode: Any = ImageReadMode.UNCHANGED, **_: Any) -> A
     """An image [C, H, W] of uint8 from encoded bytes, or from the file of that name."""
     if isinstance(input, (str, os.PathLike)):
         input = read_file(input)
-    wanted = ImageReadMode[mode.upper()] if isinstance(mode, str) else mode
+    wanted = ImageReadMode.__members__.get(mode.upper()) if isinstance(mode, str) else mode
+    if not isinstance(wanted, ImageReadMode):
+        modes = ", ".join(ImageReadMode.__members__)
+        raise ValueError(
+            f"mode must be an ImageReadMode (or the name of one: {modes}), got {mode!r}"
+        )
+    if not isinstance(input, torch.Tensor):
+        raise TypeError(f"Expected the bytes of an image as a Tensor, got {type(input)}")
     picture = modules()[0].open(_io.BytesIO(input.numpy().tobytes()))
     if wanted is not ImageReadMode.UNCHANGED:
         picture = picture.convert(_MODES[wanted.name])

@@ -175,6 +175,8 @@ class Optimizer:
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         group = param_group
+        if "params" not in group:
+            raise KeyError("a parameter group must be a dict with the key 'params'")
         params = group["params"]
         if isinstance(params, Tensor):
             group["params"] = [params]
@@ -304,6 +306,10 @@ class Optimizer:
             changed = hook(self, state_dict)
             if changed is not None:
                 state_dict = changed
+        if not isinstance(state_dict, dict) or not state_dict.keys() >= {"param_groups", "state"}:
+            raise KeyError(
+                "an optimizer's state dict must have the keys 'state' and 'param_groups'"
+            )
         groups, saved = self.param_groups, deepcopy(state_dict["param_groups"])
         if len(groups) != len(saved):
             raise ValueError("loaded state dict has a different number of parameter groups")

@@ -119,6 +119,9 @@ class Stepping(Optimizer):
         values: tuple[float, ...],
     ) -> None:
         """One engine call: the rule on these parameters with these numbers."""
+        for name in rule.slots:
+            if any(name not in entry for entry in entries):
+                raise KeyError(f"the optimizer's state of a parameter has no '{name}'")
         slots = [[entry[name] for entry in entries] for name in rule.slots]
         if any_complex(params):
             params, grads, slots = parts(params), parts(grads), [parts(slot) for slot in slots]

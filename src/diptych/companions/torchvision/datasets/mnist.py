@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,28 @@ def read_idx(path: Path) -> Any:
 
     Raises ValueError for a header that does not fit the file: nothing is allocated on its word.
     """
-    opened: Any = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rb") as file:
-        head = file.read(4)
-        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _KINDS or not head[3]:
-            raise ValueError(f"{path}: not an IDX file (it starts with {head!r})")
-        kind = np.dtype(_KINDS[head[2]])
-        sizes = np.frombuffer(file.read(4 * head[3]), ">u4")
-        if len(sizes) != head[3]:
-            raise ValueError(f"{path}: the file ends within its header")
-        shape = tuple(int(n) for n in sizes)
-        wanted = int(np.prod(np.array(shape, object))) * kind.itemsize
-        body = file.read(wanted + 1) if wanted < 1 << 34 else b""
+    if path.suffix == ".gz":
+        try:
+            with gzip.open(path, "rb") as file:
+                return _parsed(path, file, 1 << 34)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path}: damaged gzip data: {error}") from None
+    with open(path, "rb") as file:
+        return _parsed(path, file, path.stat().st_size + 1)
+
+
+def _parsed(path: Path, file: Any, most: int) -> Any:
+    """The array; ``most`` bytes may be asked for at once."""
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _KINDS or not head[3]:
+        raise ValueError(f"{path}: not an IDX file (it starts with {head!r})")
+    kind = np.dtype(_KINDS[head[2]])
+    sizes = np.frombuffer(file.read(4 * head[3]), ">u4")
+    if len(sizes) != head[3]:
+        raise ValueError(f"{path}: the file ends within its header")
+    shape = tuple(int(n) for n in sizes)
+    wanted = int(np.prod(np.array(shape, object))) * kind.itemsize
+    body = file.read(wanted + 1) if wanted < most else b""
     if len(body) != wanted:
         raise ValueError(f"{path}: shape {shape} of {kind} does not fit the file")
     return np.frombuffer(body, kind).reshape(shape).astype(kind.newbyteorder("="))

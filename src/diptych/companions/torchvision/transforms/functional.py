@@ -536,6 +536,8 @@ def elastic_transform(
     height, width = image.shape[-2:]
     if tuple(displacement.shape) != (1, height, width, 2):
         raise ValueError(f"Argument displacement shape should be {(1, height, width, 2)}")
+    if not height or not width:
+        raise ValueError(f"elastic_transform: the image has no pixels: {height} x {width}")
     rows = torch.linspace((-height + 1) / height, (height - 1) / height, height)
     columns = torch.linspace((-width + 1) / width, (width - 1) / width, width)
     still = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], -1)[

@@ -347,6 +347,8 @@ def perspective_grid(coefficients: Sequence[float], width: int, height: int) -> 
     xs = torch.linspace(0.5, width + 0.5 - 1.0, steps=width).expand(height, width)
     ys = torch.linspace(0.5, height + 0.5 - 1.0, steps=height)[:, None].expand(height, width)
     below = g * xs + h * ys + 1
+    if not width or not height:
+        raise ValueError(f"perspective: the image has no pixels: {height} x {width}")
     across = (a * xs + b * ys + c) * (2 / width) / below - 1
     down = (d * xs + e * ys + f) * (2 / height) / below - 1
     return torch.stack([across, down], dim=-1)[None]

@@ -100,6 +100,8 @@ def draw_segmentation_masks(image: Any, masks: Any, alpha: float = 0.8, colors: 
     floats = _checked(image)
     if image.size(0) != 3:
         raise ValueError("Pass an RGB image. Other Image formats are not supported")
+    if not isinstance(masks, torch.Tensor):
+        raise TypeError(f"The masks must be a Tensor, got {type(masks)}")
     masks = masks[None] if masks.ndim == 2 else masks
     if masks.ndim != 3:
         raise ValueError("masks must be of shape (H, W) or (batch_size, H, W)")

@@ -59,6 +59,8 @@ def make_grid(
     if tensor.size(0) == 1:
         return tensor.squeeze(0)
     count, channels, high, wide = tensor.shape
+    if not count or nrow < 1:
+        raise ValueError(f"make_grid: expected images and nrow >= 1, got {count} and nrow={nrow}")
     across = min(nrow, count)
     down = math.ceil(count / across)
     high, wide = high + padding, wide + padding

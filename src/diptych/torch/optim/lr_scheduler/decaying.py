@@ -76,6 +76,8 @@ class StepLR(LRScheduler):
 
     def get_lr(self) -> list[Any]:
         now = self._now()
+        if not self.step_size:
+            raise ValueError("StepLR: step_size must not be 0")
         if self.last_epoch == 0 or self.last_epoch % self.step_size != 0:
             return now
         return [rate * self.gamma for rate in now]
