@@ -208,8 +208,8 @@ def _choice(
                 yield sample
 
     return primitive(
-        name, "ordering", lower=lower, params=params, infer=infer,
-        reference=reference, vjp=vjp, saves="o", samples=samples, batch=_pair_batch, tolerance=EXACT,
+        name, "ordering", lower=lower, params=params, infer=infer, reference=reference, vjp=vjp,
+        saves="o", samples=samples, batch=_pair_batch, tolerance=EXACT,
         errors=lambda: [
             *_errors(name, *example)(),
             BadCall((np.zeros((0, 2), np.float32),), ArgumentError, "non-zero size", (0, *example)),
