@@ -25,7 +25,7 @@ from diptych.graph.trace import visible
 from diptych.ops.batching import sample_of, stacked, to_front
 from diptych.ops.movement import move_axis
 from diptych.ops.reduction import sum_
-from diptych.ops.select import ASSIGN
+from diptych.ops.select import ASSIGN, copy
 
 
 class Level:
@@ -62,6 +62,12 @@ class Level:
     def lift(self, x: Tensor) -> Tensor:
         """``x`` as a sample tensor, the same for all samples if it is none yet."""
         return x if self.owns(x) else self.sample(x, None, x.result_type)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """A sample tensor with room for another value in each sample; they start as ``x``."""
+        with call.installed(self.outer):
+            value = copy(to_front(self.value(x)[0], self.value(x)[1], self.size))
+        return self.sample(value, 0, x.result_type)
 
     def value(self, x: Tensor) -> tuple[Tensor, int | None]:
         """The value behind a tensor, and the axis of its samples."""

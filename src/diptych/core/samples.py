@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from diptych.core import call
 from diptych.core.buffer import Buffer
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError
@@ -79,3 +80,27 @@ def attached(x: Tensor) -> bool:
     """Whether any level's tape holds ``x``."""
     buffer: Any = x.buffer
     return x.node is not None or (buffer.__class__ is SampleBuffer and attached(buffer.value))
+
+
+def drawing_level() -> Any:
+    """The level under which a random function draws for each sample; None where it draws once.
+
+    Raises RuntimeError where the level allows no random functions.
+    """
+    level: Any = call.current
+    mode = getattr(level, "randomness", None)
+    if mode == "error":
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the "
+            "'same' or 'different' randomness flags on vmap or perform the randomness operation "
+            "out of vmap"
+        )
+    return level if mode == "different" else None
+
+
+def each_sample(level: Any, draw: Any, shape: tuple[int, ...]) -> Tensor:
+    """``draw(shape)`` for each sample of a level: drawn at once, the samples first."""
+    with call.installed(level.outer):
+        value = draw((level.size, *shape))
+    made: Tensor = level.sample(value, 0, value.result_type)
+    return made

@@ -13,6 +13,7 @@ from diptych.core import tape
 from diptych.core.dtypes import BY_NUMPY, DType
 from diptych.core.layout import Layout, check_shape
 from diptych.core.layout import layout as layout_of
+from diptych.core.samples import SampleBuffer
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import alias, copy_array, from_array
 from diptych.core.tensor import empty as empty_core
@@ -510,6 +511,8 @@ def _constant_like(name: str, value: Any) -> Any:
         if not place.contiguous or core is not place.dtype:
             place = layout_of(core, place.shape)
         made = empty_core(place, Tensor) if value is None else filled_as(place, value)
+        if x.buffer.__class__ is SampleBuffer:
+            made = x.buffer.level.spread(made)  # room for values that differ between samples
         return finished(made, True) if requires_grad else made
 
     function.__name__ = function.__qualname__ = name
@@ -728,9 +731,10 @@ def _new_constant(name: str, function: Any) -> Any:
         requires_grad: bool = False, pin_memory: bool = False,
         **given: Any,
     ) -> Any:  # fmt: skip
-        return function(
+        made = function(
             *size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad, **given
         )
+        return self.buffer.level.spread(made) if self.buffer.__class__ is SampleBuffer else made
 
     method.__name__ = method.__qualname__ = name
     return method

@@ -399,7 +399,8 @@ def unfold(self: Any, dimension: int, size: int, step: int) -> Any:
     shape = (*place.shape[:axis], count, *place.shape[axis + 1 :], size)
     stride = place.strides[axis]
     strides = (*place.strides[:axis], stride * step, *place.strides[axis + 1 :], stride)
-    if self.node is not None and tape.mode.enabled and place.size:
+    recorded = self.node is not None and tape.mode.enabled
+    if (recorded or not self.address) and place.size:  # a traced value has no address
         if not place.contiguous:
             return unfold(contiguous(self), dimension, size, step)
         return call.current.apply1(movement.AS_STRIDED, self, (shape, strides, 0))

@@ -12,6 +12,7 @@ from diptych.core import call, inplace, recording
 from diptych.core.dtypes import float32
 from diptych.core.layout import layout, row_major
 from diptych.core.random import torch_stream
+from diptych.core.samples import drawing_level, each_sample
 from diptych.core.tensor import copy_array, empty, from_array
 from diptych.ops.arithmetic import MUL, add, mul
 from diptych.ops.movement import expand_axis, squeeze_axes, transpose
@@ -30,6 +31,9 @@ def check_probability(p: float) -> None:
 
 
 def _noise(shape: tuple[int, ...], keep: float, dtype: Any, scale: bool) -> Any:
+    level = drawing_level()
+    if level is not None:
+        return each_sample(level, lambda grown: _noise(grown, keep, dtype, scale), shape)
     if recording.active is None:
         return _drawn_noise(shape, keep, dtype, scale)
     return recording.fed(_drawn_noise, shape, keep, dtype, scale)
