@@ -11,6 +11,7 @@ import numpy as np
 from diptych.compiler.expressions import compilable
 from diptych.compiler.families import lower_family
 from diptych.compiler.fuse import Builder, Built, Root
+from diptych.compiler.invariants import Invariants, spread
 from diptych.compiler.lazy import (
     Apply,
     Lazy,
@@ -509,6 +510,7 @@ class Lowering:
                 break
             self.store(apart)
         group = [(lazy, place), *self.partners(lazy, space, asked, join)]
+        self.store_invariants([value for value, _ in group])
         if space is None:
             space = Space(lazy.shape, ())
             builder = Builder(space, self.resolve, self.positions)
@@ -524,6 +526,26 @@ class Lowering:
         self.add_nest(built)
         for value, where in group:
             self.remember(value, Stored(where))
+
+    def store_invariants(self, roots: Sequence[Lazy]) -> None:
+        """Store what a nest of these values would compute for each element, and need not."""
+        found = Invariants(self.resolve)
+        for root in roots:
+            found.search(root)
+            for base, _ in uses(root, self.resolve):
+                found.search(inner_of(base))
+        groups: dict[Shape, list[tuple[Lazy, Lazy, Place]]] = {}
+        for value in found.found.values():
+            small = found.narrowed(value)
+            group = groups.setdefault(small.shape, [])
+            if len(group) < _GROUP_OUTPUTS:
+                group.append((value, small, self.fresh(small.dtype, small.shape)))
+        for shape, group in groups.items():
+            builder = Builder(Space(shape, ()), self.resolve, self.positions)
+            self.add_nest(builder.pointwise([self.full_root(x, p) for _, x, p in group]))
+            for value, _, place in group:
+                self.remember(value, spread(place, value.shape))
+        self.alive += found.alive
 
     def partners(
         self, lazy: Lazy, space: Space | None, asked: list[Lazy], join: bool
