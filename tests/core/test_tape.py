@@ -13,7 +13,7 @@ import pytest
 from diptych import engine as engine
 from diptych.core import inplace, tape
 from diptych.core.dtypes import int64
-from diptych.core.tensor import Tensor, cast_class, copy_array
+from diptych.core.tensor import Tensor, alias, cast_class, copy_array
 from diptych.errors import GradientError
 from diptych.ops.arithmetic import ADD, MUL, add, mul, sub
 from diptych.ops.movement import narrow, reshape, transpose
@@ -401,3 +401,32 @@ def test_in_place_on_a_recorded_value() -> None:
     inplace.update(z, ADD, (z, x), (z.layout.dtype,))
     pull(z)
     assert x.grad.array().tolist() == [2.0, 2.0]
+
+
+def test_a_gradient_keeps_the_order_of_its_tensor() -> None:
+    """A permuted leaf's gradient is taken as it lies, when nothing else can see its memory."""
+    x = alias(transpose(constant(np.arange(24.0).reshape(2, 3, 4)), (0, 2, 1)), Tensor)
+    tape.require_gradient(x)
+
+    def back() -> None:
+        y = transpose(x, (0, 2, 1))
+        made = mul(y, y)
+        tape.backward([(made.node, made.output, ones(made))])
+
+    back()
+    assert x.grad.layout is x.layout and x.grad.base is None
+    np.testing.assert_array_equal(x.grad.array(), 2 * x.array())
+    held = x.grad.array().copy()
+    back()
+    np.testing.assert_array_equal(x.grad.array(), 2 * held)
+
+
+def test_two_views_of_one_cotangent_do_not_share_memory() -> None:
+    x, y = (alias(transpose(constant(np.ones((3, 4))), (1, 0)), Tensor) for _ in range(2))
+    for one in (x, y):
+        tape.require_gradient(one)
+    made = add(transpose(x, (1, 0)), transpose(y, (1, 0)))
+    tape.backward([(made.node, made.output, constant(np.full((3, 4), 5.0)))])
+    inplace.update(x.grad, MUL, (x.grad, constant(2.0)), (x.layout.dtype,))
+    np.testing.assert_array_equal(x.grad.array(), np.full((4, 3), 10.0))
+    np.testing.assert_array_equal(y.grad.array(), np.full((4, 3), 5.0))

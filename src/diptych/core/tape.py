@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from diptych.core import call
+from diptych.core.layout import Layout
 from diptych.core.operation import Composite, Context, Operation, Params
 from diptych.core.tensor import Tensor, alias, cast_class
 from diptych.errors import GradientError
@@ -599,15 +600,29 @@ def take(cotangents: list[Any], tensor: Tensor) -> Tensor:
     cls = tensor.result_type
     if mode.enabled:
         return in_class_of(cotangent, tensor)
-    place = cotangent.layout
+    place, base = cotangent.layout, cotangent.base
+    held = 0
+    if base is not None and references(base) <= _ALONE[0] and base.buffer is cotangent.buffer:
+        held = int(base.layout.size == place.size)  # by what it shows, which nobody else knows
     if (
-        references(cotangent.buffer) <= _ALONE[1]
+        references(cotangent.buffer) <= _ALONE[1] + held
         and references(cotangent) <= _ALONE[0]
-        and place.contiguous
-        and cotangent.base is None
+        and (place.contiguous or (place is tensor.layout and is_dense(place)))
+        and (base is None or held)
     ):
-        return cotangent if type(cotangent) is cls else alias(cotangent, cls)
+        return cotangent if type(cotangent) is cls and base is None else alias(cotangent, cls)
     return in_class_of(arithmetic.copy(cotangent), tensor)
+
+
+def is_dense(place: Layout) -> bool:
+    """Whether a layout's elements fill a stretch of memory, each in a place of its own."""
+    expected = 1
+    for stride, extent in sorted(zip(place.strides, place.shape, strict=True)):
+        if extent != 1:
+            if stride != expected:
+                return False
+            expected *= extent
+    return True
 
 
 references = sys.getrefcount
