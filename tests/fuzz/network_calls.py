@@ -26,7 +26,12 @@ def targets() -> dict[str, Any]:
 
 def draw(d: Drawer, table: dict[str, Any], bad: float = BENT) -> Call:
     """The next call."""
-    recipe = d.choice(RECIPES)(d)
+    return made(d, RECIPES, bad)
+
+
+def made(d: Drawer, recipes: tuple[Any, ...], bad: float) -> Call:
+    """A call by one of the recipes, bent with the chance ``bad``."""
+    recipe = d.choice(recipes)(d)
     if d.chance(bad):
         bend(d, recipe)
     pull = d.chance(0.5)

@@ -44,6 +44,7 @@ EXPECTED = (
 )  # fmt: skip
 OUR_BUGS = (
     AssertionError, CheckError, GraphError, KeyError, NameError, RecursionError, SystemError,
+    ZeroDivisionError,
 )  # fmt: skip
 # Only the faces of frameworks that assert what their users give them may do so too (and ruff's S101
 # keeps assertions of our own out of them).
@@ -127,6 +128,8 @@ def judge(error: BaseException, strict: bool) -> str | None:
     place = traceback.extract_tb(error.__traceback__)[-1].filename
     if isinstance(error, AssertionError) and words and ASSERTING in place:
         return None
+    if isinstance(error, KeyError) and " " in words and not place.startswith("<"):
+        return None  # a sentence: raised on purpose, for a key that the user left out
     if isinstance(error, (Failure, Disagreement)):
         return words
     if isinstance(error, OUR_BUGS):
