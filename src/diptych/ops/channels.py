@@ -135,7 +135,7 @@ def _batch_norm_vjp(ctx: Any, ct: Any, ct_mean: Any, ct_variance: Any) -> Any:
     flat, up = (cast(_in_channels(v, axis), dtype) for v in (ctx.x[0], ct))
     weight, _ = _affine(ctx.x[1:], given, dtype)
     shape = flat.layout.shape
-    count = float(shape[0] * shape[2])
+    count = float(max(shape[0] * shape[2], 1))
     centred = sub(flat, _along(mean, shape))
     total, slope = _sums([up, mul(up, centred)])
     pulled: Any = None
