@@ -245,8 +245,12 @@ def same_param(a: Any, b: Any) -> bool:
 
 
 def same_layout(a: Layout, b: Layout) -> bool:
-    """Whether two layouts are equal, be it that one was interned anew."""
-    return a is b or (a.dtype is b.dtype and a.shape == b.shape and a.strides == b.strides)
+    """Whether layouts mean the same; strides of axes of extent 1 mean nothing in row-major ones."""
+    if a is b:
+        return True
+    if a.dtype is not b.dtype or a.shape != b.shape:
+        return False
+    return a.strides == b.strides or (a.contiguous and b.contiguous)
 
 
 def same_constant(a: Tensor, b: Tensor) -> bool:
