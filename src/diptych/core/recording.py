@@ -31,6 +31,9 @@ class Recorder(Protocol):
     def check(self, test: Callable[..., Any], tensor: Any, args: tuple[Any, ...]) -> None:
         """``test(tensor, *args)``, which may raise; every replay does it first."""
 
+    def attach(self, hang: Callable[..., None], x: Any, parts: Any) -> None:
+        """``hang(x, parts)``, done already, put parts of ``x`` on the tape by a node of its own."""
+
     def step(self, one: Any, groups: Any, held: int, run: Callable[[], None]) -> None:
         """An update rule on groups of tensors, the first ``held`` of which it changes."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from diptych.core import tape
+from diptych.core import recording, tape
 from diptych.core.inplace import register_view
 from diptych.core.layout import Layout
 from diptych.core.tensor import Tensor
@@ -19,6 +19,8 @@ from diptych.ops.select import constant
 
 class SectionsNode(tape.Node):
     """The record of a tensor cut into sections; ``drop`` says that they lost the axis."""
+
+    repeatable = True  # a recorded call tells of it
 
     def __init__(self, x: Tensor, places: Sequence[Layout], axis: int, drop: bool) -> None:
         super().__init__(((x.node, x.output),), len(places))
@@ -51,14 +53,21 @@ def sections(x: Tensor, axis: int, sizes: Sequence[int], drop: bool = False) -> 
     else:
         pieces = _pieces(x, axis, sizes, drop)
     if recorded and pieces:
-        node = SectionsNode(x, [piece.layout for piece in pieces], axis, drop)
-        for index, piece in enumerate(pieces):
-            if piece is x:  # one section, which is all
-                continue
-            piece.node, piece.output = node, index
-            if piece.base is not None:
+        _hang(x, pieces, axis, drop)
+        for piece in pieces:
+            if piece is not x and piece.base is not None:
                 register_view(piece, piece.base)
+        if recording.active is not None:
+            recording.active.attach(lambda whole, parts: _hang(whole, parts, axis, drop), x, pieces)
     return pieces
+
+
+def _hang(x: Tensor, pieces: Sequence[Tensor], axis: int, drop: bool) -> None:
+    """Hang one node off all sections."""
+    node = SectionsNode(x, [piece.layout for piece in pieces], axis, drop)
+    for index, piece in enumerate(pieces):
+        if piece is not x:  # else it is the one section, which is all
+            piece.node, piece.output = node, index
 
 
 def _pieces(x: Tensor, axis: int, sizes: Sequence[int], drop: bool) -> list[Tensor]:

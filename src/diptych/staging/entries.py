@@ -91,12 +91,27 @@ class Rule:
         values.update(zip(self.results, made, strict=True))
 
 
+@dataclass(frozen=True)
+class Attach:
+    """Parts of a value that a node of their own hangs on the tape."""
+
+    hang: Callable[..., None]
+    whole: Operand
+    parts: tuple[int, ...]
+
+    def run(self, values: dict[int, Any]) -> None:
+        if tape.mode.enabled:
+            whole = operand(values, self.whole)
+            if whole.node is not None:
+                self.hang(whole, [values[number] for number in self.parts])
+
+
 @dataclass
 class Stretch:
     """Calls between two changes of Python state: what becomes one program."""
 
     inputs: list[tuple[int, Input]] = field(default_factory=list)
-    entries: list[Call | Pull | Rule] = field(default_factory=list)
+    entries: list[Call | Pull | Rule | Attach] = field(default_factory=list)
     registers: dict[int, int] = field(default_factory=dict)  # value -> register
     writes: list[tuple[int, Input]] = field(default_factory=list)  # final values of state
     grads: list[tuple[Tensor, Any]] = field(default_factory=list)  # leaf, its new gradient

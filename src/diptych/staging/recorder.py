@@ -19,7 +19,7 @@ from diptych.core.tensor import Tensor, alias, wrap
 from diptych.engine import EagerEvaluator
 from diptych.graph.trace import visible
 from diptych.ops.select import CAST
-from diptych.staging.entries import Call, Effect, Input, Operand, Pull, Rule, Stretch
+from diptych.staging.entries import Attach, Call, Effect, Input, Operand, Pull, Rule, Stretch
 
 _numbers = iter(range(1, 1 << 22))
 
@@ -68,6 +68,7 @@ class Recorder:
         self.leaves: dict[int, tuple[Tensor, Any]] = {}  # id -> (leaf, the gradient last noted)
         self.inner: list[Any] = []
         self.entry_grads: list[tuple[Tensor, bool]] = []
+        self.first = tape.Node((), 0).sequence  # what the tape records from now on is the call's
         self.values = 0
         self.registers = 0
         self.depth = 0
@@ -405,6 +406,15 @@ class Recorder:
         root.views = {}
         root.held = None
         root.written = True
+
+    def attach(self, hang: Callable[..., None], x: Tensor, parts: Sequence[Tensor]) -> None:
+        if self.depth or self.failure is not None or threading.get_ident() != self.thread:
+            return
+        try:
+            numbers = tuple([self.value_of(part) for part in parts])
+            self.stretch.entries.append(Attach(hang, (self.value_of(x), True), numbers))
+        except RefusedError as error:
+            self.refuse(str(error))
 
     def step(
         self, one: Callable[..., Sequence[Tensor]], groups: Sequence[Sequence[Tensor]], held: int,
