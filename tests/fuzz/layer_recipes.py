@@ -101,7 +101,10 @@ def classified(d: Drawer) -> Recipe:
     target = d.indices(places, 0, c)
     if d.chance(0.2):
         target = d.tensor(shape=x.layout.shape, dtype=dtype)
-    options: dict[str, Any] = {"reduction": d.choice(REDUCTIONS), "weight": some(d, (c,), dtype, 0.4)}
+    options: dict[str, Any] = {
+        "reduction": d.choice(REDUCTIONS),
+        "weight": some(d, (c,), dtype, 0.4),
+    }
     if d.chance(0.3):
         options["ignore_index"] = d.choice((-100, 0, 1))
     if target.layout.dtype.is_float or d.chance(0.5):
@@ -241,9 +244,7 @@ def attention_module(d: Drawer) -> Recipe:
                 shape=(steps, others), dtype=d.choice((F32, dtypes.bool_))
             )
 
-        def attend(
-            q: Any, k: Any, v: Any, width: Any, heads: Any, *rest: Any, **given: Any
-        ) -> Any:
+        def attend(q: Any, k: Any, v: Any, width: Any, heads: Any, *rest: Any, **given: Any) -> Any:
             made = {key: given.pop(key) for key in list(given) if key in options}
             module = nn.MultiheadAttention(width, heads, *rest, **made).train(training)
             return module(q, k, v, **given)

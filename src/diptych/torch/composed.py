@@ -63,7 +63,8 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 
 def block_diag(*tensors: Any) -> Any:
     """Matrices along the diagonal of a matrix of zeros."""
-    blocks: list[Any] = [x.reshape(1, -1) if x.layout.ndim < 2 else x for x in tensors]
+    given = [face(x, "block_diag", "tensors") for x in tensors]
+    blocks: list[Any] = [x.reshape(1, -1) if x.layout.ndim < 2 else x for x in given]
     width = sum(block.layout.shape[1] for block in blocks)
     rows = []
     before = 0
@@ -108,6 +109,8 @@ def logaddexp2(input: Any, other: Any, *, out: Any = None) -> Any:
 def frexp(input: Any, *, out: Any = None) -> Any:
     """Mantissas in [0.5, 1) and exponents."""
     x = face(input, "frexp")
+    if not x.layout.dtype.is_float:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
     mantissa, exponent = np.frexp(x.values())
     core = x.layout.dtype
     values = (

@@ -229,6 +229,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
     swap = indexing == "xy" and len(given) >= 2
+    given = [face(x, "meshgrid", "tensors") for x in given]
     shape = tuple(x.layout.size for x in given)
     grids = []
     for axis, x in enumerate(given):

@@ -623,14 +623,14 @@ def _flip_function(input: Any, dims: Any) -> Any:
 
 def fliplr(input: Any) -> Any:
     """The second axis reversed."""
-    if input.layout.ndim < 2:
+    if face(input, "fliplr").layout.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(input, 1)
 
 
 def flipud(input: Any) -> Any:
     """The first axis reversed."""
-    if input.layout.ndim < 1:
+    if face(input, "flipud").layout.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return flip(input, 0)
 

@@ -322,8 +322,9 @@ def storage(self: CoreTensor) -> TypedStorage:
 
 
 def storage_type(self: CoreTensor) -> Any:
-    """The class of typed storages for the tensor's elements."""
-    return next(CLASSES[name] for name, core in KINDS.items() if core is self.layout.dtype)
+    """The class of typed storages for the tensor's elements; None where there is none."""
+    names = (name for name, core in KINDS.items() if core is self.layout.dtype)
+    return CLASSES.get(next(names, ""))
 
 
 def set_(

@@ -148,7 +148,7 @@ class Tensor(CoreTensor):
 
     def is_same_size(self, other: CoreTensor) -> bool:
         """Whether the shapes agree."""
-        return self.layout.shape == other.layout.shape
+        return self.layout.shape == face(other, "is_same_size", "other", 2).layout.shape
 
     @property
     def _version(self) -> int:

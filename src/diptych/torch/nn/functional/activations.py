@@ -24,7 +24,7 @@ from diptych.torch.tensor import Tensor, axis_of, scalar_name
 
 def in_place(target: Any, function: Callable[[Any], Any]) -> Any:
     """``target`` becomes ``function`` of itself; where a gradient is wanted, of a copy."""
-    recorded = target.node is not None and tape.mode.enabled
+    recorded = face(target, "in_place").node is not None and tape.mode.enabled
     new = function(copy(target) if recorded else target)
     inplace.update(target, ASSIGN, (target, new), PARAMS[target.layout.dtype])
     return target

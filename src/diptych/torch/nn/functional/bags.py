@@ -91,6 +91,8 @@ def embedding_bag(
             "use sparse=False"
         )
     scales = per_sample_weights
+    if scales is not None:
+        scales = face(scales, "embedding_bag", "per_sample_weights", 9)
     if scales is not None and scales.layout.shape != input.layout.shape:
         raise ValueError(
             f"embedding_bag: If per_sample_weights ({scales.shape}) is not None, then it must have "

@@ -77,6 +77,15 @@ def _nothing(x: Any) -> Any:
     return mul(x, 1.0)
 
 
+def _scaled_nothing(x: Any, weight: Any, bias: Any) -> Any:
+    """Batch norm of no elements: its parameters' gradients are sums over none of them."""
+    y = _nothing(x)
+    along = (1, -1, *[1] * (x.layout.ndim - 2))
+    if weight is not None:
+        y = y * weight.reshape(along)
+    return y if bias is None else y + bias.reshape(along)
+
+
 def _update_running(running: tuple[Any, Any], seen: tuple[Any, Any], momentum: float) -> None:
     """Move running statistics, in place, towards those just seen, as one native call."""
     pairs = [(r, s) for r, s in zip(running, seen, strict=True) if r is not None]
@@ -119,6 +128,8 @@ def batch_norm(
         if len(_checked) >= _CHECKED_LIMIT:
             _checked.clear()
         _checked.add(key)
+    if training and not place.size:
+        return _scaled_nothing(input, weight, bias)
     last = _channels_last(input)
     x = transpose(input, _front(input)) if last else input
     axis = place.ndim - 1 if last else 1
@@ -126,7 +137,7 @@ def batch_norm(
         y = engine.fixed_norm(x, running_mean, running_var, weight, bias, axis, eps)
         return transpose(y, _back(y)) if last else y
     y, mean, variance = engine.batch_norm(x, weight, bias, axis, eps)
-    if (running_mean is not None or running_var is not None) and place.size:
+    if running_mean is not None or running_var is not None:
         _update_running((running_mean, running_var), (mean, variance), momentum)
     return transpose(y, _back(y)) if last else y
 

@@ -11,7 +11,7 @@ from diptych.ops.arithmetic import mul
 from diptych.ops.collection import total_norm
 from diptych.optim.update import Rule, step
 from diptych.torch.creation import tensor
-from diptych.torch.tensor import Tensor
+from diptych.torch.tensor import Tensor, face
 
 _SCALING = Rule(
     "clip_grads_with_norm_",
@@ -42,6 +42,7 @@ def get_total_norm(
 ) -> Any:
     """The norm of all tensors' elements together: the norm of their norms."""
     tensors = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    tensors = [face(x, "get_total_norm", "tensors") for x in tensors]
     norm_type = float(norm_type)
     with tape.recording(False):
         if not tensors:

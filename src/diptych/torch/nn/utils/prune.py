@@ -10,6 +10,7 @@ from typing import Any
 from diptych.core import tape
 from diptych.torch.creation import ones_like, zeros_like
 from diptych.torch.joining import cat
+from diptych.torch.nn.utils.norms import check_module
 from diptych.torch.ordering import topk
 from diptych.torch.random import rand, rand_like
 
@@ -46,6 +47,7 @@ class BasePruningMethod(ABC):
         cls, module: Any, name: str, *args: Any, importance_scores: Any = None, **kwargs: Any
     ) -> Any:
         """Prune one parameter of a module, on top of what pruned it before."""
+        check_module(module, cls.__name__)
         old: Any = None
         hooks = 0
         for key, hook in list(module._forward_pre_hooks.items()):
