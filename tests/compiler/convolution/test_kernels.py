@@ -29,6 +29,7 @@ from tests.compiler.convolution.harness import (
 
 NAMES = ("forward", "input", "weight")
 PLAIN = ((1, 1), (1, 1)), (1, 1)
+PLAIN_STEPS = (1, 1), *PLAIN
 
 
 def square(n, c, size, o, k, stride=1, groups=1):
@@ -69,6 +70,26 @@ def test_other_dtypes(name, dtype):
         check(name, case, dtype, seed=seed)
         if takes_planes(name, case):
             check(name, case, dtype, by="planes", seed=seed)
+
+
+# One channel and one feature a group, whose sums share rows of the box; then a few features.
+PLANES = [
+    Case((2, 5, 7, 7), (5, 1, 3, 3), *PLAIN_STEPS, 5),
+    Case((1, 3, 19, 37), (3, 1, 3, 4), (1, 2), ((0, 2), (3, 1)), (1, 2), 3),
+    Case((2, 2, 9, 16), (2, 1, 5, 1), (1, 1), ((2, 2), (0, 0)), (1, 1), 2),
+    Case((1, 2, 17, 20), (2, 1, 7, 7), (1, 1), ((3, 3), (3, 3)), (1, 3), 2),
+    Case((2, 4, 8, 8), (4, 1, 3, 3), (1, 1), ((3, 3), (-1, 2)), (2, 1), 4),
+    *[Case((2, 3, 12, 18), (f, 3, 3, 3), *PLAIN_STEPS) for f in (2, 3, 4, 5, 7)],
+    *[Case((2, f, 12, 18), (3, f, 3, 3), (1, 2), ((1, 1), (1, 1)), (1, 1)) for f in (2, 3, 6)],
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", NAMES)
+def test_by_planes(name, target):
+    for case in PLANES:
+        check(name, case, target=target, by="planes")
+    check(name, PLANES[0], dtypes.float64, target, by="planes")
 
 
 # Convolutions of one tap: (case, names that are products whatever the layout).
@@ -198,7 +219,12 @@ def test_broadcast_and_reversed_operands(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_result_does_not_depend_on_threads(name, by):
     before = pool.get_num_threads()
-    cases = [square(3, 40, 30, 70, 3), square(9, 24, 12, 20, 3, 2), square(4, 40, 20, 40, 3, 1, 40)]
+    cases = [
+        square(3, 40, 30, 70, 3),
+        square(8, 3, 30, 6, 3),
+        square(9, 24, 12, 20, 3, 2),
+        square(4, 40, 20, 40, 3, 1, 40),
+    ]
     try:
         for case in cases:
             given = arrays(case, dtypes.float32)
@@ -219,7 +245,7 @@ def test_operands_at_the_edge_of_memory(target, at_end):
     guarded = Guarded()
     rng = np.random.default_rng(5)
     cases = [draw(rng, 6) for _ in range(12)]
-    cases += [Case((1, 3, 9, 9), (4, 3, 1, 1), (2, 2), ((0, 0),) * 2, (1, 1)),
+    cases += [*PLANES, Case((1, 3, 9, 9), (4, 3, 1, 1), (2, 2), ((0, 0),) * 2, (1, 1)),
               Case((2, 2, 8, 20), (2, 1, 3, 3), (1, 1), ((0, 0),) * 2, (1, 1), 2)]  # fmt: skip
     try:
         for case, name in itertools.product(cases, NAMES):
@@ -230,6 +256,14 @@ def test_operands_at_the_edge_of_memory(target, at_end):
                 out = guarded.place(np.full(want.shape, 7, "f"), at_end)
                 run(name, operands, out, case, target=TARGETS[target], by=by)
                 assert close(out, want, dtypes.float32), (name, case, by)
+        for (case, names), name in itertools.product(POINTWISE, NAMES):
+            if name in names:
+                given = arrays(case, dtypes.float32)
+                want = wanted(name, given, case, dtypes.float32)
+                operands = [guarded.place(x, at_end) for x in operands_of(name, given)]
+                out = guarded.place(np.full(want.shape, 7, "f"), at_end)
+                run(name, operands, out, case, target=TARGETS[target], by="products")
+                assert close(out, want, dtypes.float32), (name, case, "products")
     finally:
         guarded.release()
 

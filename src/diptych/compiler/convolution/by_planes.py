@@ -17,6 +17,7 @@ _ONCE_BYTES = 2 << 20
 _TASK_CYCLES = 20_000
 _TASKS = 8
 _FEATURES = 4
+_ROWS_OF_TAPS = (3, 5, 7)
 _ALIASING = 4096  # bytes: planes so far apart fall into few sets of the cache
 
 
@@ -29,6 +30,14 @@ def _items(problem: Problem, tile: Tile) -> tuple[int, int]:
 def features_for(problem: Problem) -> int:
     """How many features the register tile takes at once."""
     return 1 if problem.over_taps else min(problem.lanes, _FEATURES)
+
+
+def rows_of_taps(problem: Problem) -> int:
+    """Rows of taps where sums may share rows of the box (one channel, one feature), or 0."""
+    taps = problem.phases[0].taps
+    plain = problem.step[1] == problem.dilation[1] == problem.places[0] == taps[0] == 1
+    alone = not problem.over_taps and problem.channels == problem.lanes == 1
+    return taps[1] if plain and alone and taps[1] in _ROWS_OF_TAPS else 0
 
 
 def cycles(problem: Problem, factor: Three, tile: Tile) -> tuple[float, float]:
@@ -45,7 +54,7 @@ def cycles(problem: Problem, factor: Three, tile: Tile) -> tuple[float, float]:
     planes += (3 * full + 8 * tails) * problem.lanes
     if problem.over_taps:
         taps = up(kernel, 9) * 9
-        planes = problem.lanes * taps * (vectors * (0.7 if problem.step[2] == 1 else 1.3) + 5)
+        planes = problem.lanes * taps * (vectors * (1.4 if problem.step[2] == 1 else 2) + 5)
     filling = problem.channels * box * (0.25 if factor[2] == 1 else 0.5)
     images = problem.images * problem.groups
     pixels = math.prod(problem.places) * math.prod(problem.residues)
@@ -68,12 +77,13 @@ def spread(problem: Problem, factor: Three, spread_problem: Problem, target: Tar
     if spread_problem.step[2] > 2 or (y.levels[3] != 1 and problem.places[2] > 1):
         return False
     box = box_of(spread_problem, 2, spread_problem.places[2], spread_problem.channels, tile)
-    once = not problem.over_taps and problem.lanes <= features_for(problem)  # the box is read
+    once = problem.lanes <= _FEATURES  # the box is read
     if box.bytes(1, tile) > (_ONCE_BYTES if once else _BOX_BYTES) or spread_problem.x.levels[3] < 1:
         return False
     planes, _ = cycles(spread_problem, factor, tile)
     _, tiles = cycles(problem, (1, 1, 1), tile)
-    if problem.images * problem.groups < _TASKS // 2 and planes >= PARALLEL_CYCLES:
+    tasks = problem.groups if problem.over_taps else problem.images * problem.groups
+    if tasks < _TASKS // 2 and planes >= PARALLEL_CYCLES:
         planes *= 2  # too few tasks for several threads
     return planes < 0.9 * tiles
 
@@ -85,11 +95,13 @@ def plan(problem: Problem, factor: Three, target: Target) -> tuple[CodeUnit, tup
         problem.dtype, problem.bias, problem.over_taps, problem.step[2],
     )  # fmt: skip
     apart, features = factor != (1, 1, 1), features_for(problem)
+    rows = rows_of_taps(problem)
     key = (
         ("kernel", "convolution.planes"), ("dtype", dtype.name), ("bias", str(int(bias))),
         ("over", "taps" if over_taps else "pixels"), ("tile", tile.name), ("step", str(step)),
         ("spread", str(int(apart))),
         ("features", str(features)),
+        ("rows", str(rows)),
     )  # fmt: skip
 
     def text() -> str:
@@ -105,6 +117,7 @@ def plan(problem: Problem, factor: Three, target: Target) -> tuple[CodeUnit, tup
             step,
             apart,
             features,
+            rows,
         ).write()
         return module.text()
 

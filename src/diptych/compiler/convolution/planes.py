@@ -23,6 +23,7 @@ from diptych.compiler.llvm.writer import Function, Module, Value, constant, vect
 from diptych.compiler.target import Target
 from diptych.core.dtypes import DType
 
+_STRIP = 8  # rows of places whose sums are kept at once
 _TAPS = 9  # sums of a weight's gradient kept at once: the latency of an FMA asks for 8
 
 
@@ -47,6 +48,7 @@ class PlaneWriter:
     def __init__(
         self, module: Module, name: str, dtype: DType, tile: Tile, target: Target, bias: bool,
         over_taps: bool, step: int, spread: bool, features: int,
+        rows: int,
     ) -> None:  # fmt: skip
         self.module = module
         self.name = name
@@ -59,6 +61,7 @@ class PlaneWriter:
         self.step = step
         # Sums of so many features at so many vectors of places are kept at once.
         self.features = features
+        self.rows = rows  # of taps, where sums share rows of the box
         self.vectors = vectors_for(features, target)
         self.acc = vector(tile.lanes, tile.acc)
         self.pointers = 3 if bias else 2
@@ -69,6 +72,8 @@ class PlaneWriter:
         for masked in (False, True):
             if self.over_taps:
                 self._products(masked)
+            elif self.rows:
+                self._strip(masked)
             else:
                 self._line(masked)
         self._weights()
@@ -180,7 +185,10 @@ class PlaneWriter:
             number = f.add(f.mul(group, d[Slot.LANES]), lane.index)
             starts = [self._start(f, words, f.add(number, f.minimum(last, feature)))
                       for feature in range(self.features)]  # fmt: skip
-            self._lines(f, words, p, [own, at, here, last, d[Slot.C_LANE], *starts])
+            if self.rows:
+                self._strips(f, p, own, at, here, starts[0])
+            else:
+                self._lines(f, words, p, [own, at, here, last, d[Slot.C_LANE], *starts])
 
     def _start(self, f: Function, words: Frame, number: Value) -> Value:
         """What a feature's sums start from."""
@@ -270,6 +278,71 @@ class PlaneWriter:
             for number, base in enumerate(outs):
                 where = f.offset(base, place, "i8")
                 total = loop.results[r * self.features + number]
+                value = narrow(f, total, self.kind, self.target)
+                if mask is None:
+                    f.store(value, where)
+                else:
+                    f.masked_store(value, where, mask)
+        f.ret()
+
+    def _strips(
+        self, f: Function, p: Descriptor, box: Value, weight: Value, out: Value, start: Value
+    ) -> None:
+        """All of a plane by strips: one vector wide, some rows high."""
+        shared = [weight, start, p[PlaneSlot.X_STRIDES + 2], p[PlaneSlot.Y_STRIDES + 2],
+                  p[PlaneSlot.K_EXTENTS + 3], p[PlaneSlot.K_STRIDES + 3],
+                  p[PlaneSlot.TAIL]]  # fmt: skip
+        rows = p[PlaneSlot.FULL_EXTENTS + 2]
+
+        def column(name: str, x: Value, y: Value) -> None:
+            with f.loop(0, rows, _STRIP) as loop:
+                here = f.offset(x, f.mul(loop.index, p[PlaneSlot.X_STRIDES + 2]), "i8")
+                there = f.offset(y, f.mul(loop.index, p[PlaneSlot.Y_STRIDES + 2]), "i8")
+                f.call(name, "void", [here, there, f.sub(rows, loop.index), *shared])
+
+        with f.loop(0, p[PlaneSlot.FULL_EXTENTS + 3]) as loop:
+            x = f.offset(box, f.mul(loop.index, p[PlaneSlot.X_STRIDES + 3]), "i8")
+            y = f.offset(out, f.mul(loop.index, p[PlaneSlot.Y_STRIDES + 3]), "i8")
+            column("strip", x, y)
+        with f.when(f.compare("sgt", p[PlaneSlot.TAILS], 0)):
+            x = f.offset(box, p[PlaneSlot.X_TAIL], "i8")
+            column("strip_tail", x, f.offset(out, p[PlaneSlot.Y_TAIL], "i8"))
+
+    def _strip(self, masked: bool) -> None:
+        """Sums of a vector of places in a few rows: a row of the box serves all that meet it."""
+        tile = self.tile
+        f = self.module.function(
+            "strip_tail" if masked else "strip",
+            [("ptr", "box"), ("ptr", "out"), ("i64", "left"), ("ptr", "weight"),
+             (tile.acc, "start"), ("i64", "box_row"), ("i64", "out_row"), ("i64", "taps"),
+             ("i64", "tap_step"), ("i64", "tail")],
+            internal=True,
+        )  # fmt: skip
+        box, out, left, weight, start, box_row, out_row, taps, tap_step, tail = f.parameters
+        last = f.add(left, self.rows - 2)  # the last row of the box that is needed
+        places = [
+            f.offset(box, f.mul(f.minimum(last, r) if r else constant("i64", 0), box_row), "i8")
+            for r in range(_STRIP + self.rows - 1)
+        ]
+        begin = [f.splat(start, tile.lanes)] * _STRIP
+        with f.loop(0, taps, carried=begin, runs=True) as loop:
+            acc = list(loop.carried)
+            at = f.offset(weight, loop.index, tile.acc)
+            scales = [
+                f.splat(f.load(tile.acc, f.offset(at, f.mul(taps, k), tile.acc)), tile.lanes)
+                for k in range(self.rows)
+            ]
+            along = f.mul(loop.index, tap_step)
+            for number, place in enumerate(places):
+                x = self._vector(f, f.offset(place, along, "i8"))
+                for k, scale in enumerate(scales):
+                    if 0 <= number - k < _STRIP:
+                        acc[number - k] = f.muladd(x, scale, acc[number - k])
+            loop.next(acc)
+        mask = f.first_lanes(tail, tile.lanes, 8 * self.dtype.itemsize) if masked else None
+        for r, total in enumerate(loop.results):
+            with f.when(f.compare("sgt", left, r)):
+                where = f.offset(out, f.mul(out_row, r), "i8")
                 value = narrow(f, total, self.kind, self.target)
                 if mask is None:
                     f.store(value, where)
