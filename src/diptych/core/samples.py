@@ -9,14 +9,11 @@ from diptych.core.buffer import Buffer
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError
 
-_READ = (
-    "vmap: it looks like you are reading a sample's elements (.item(), .numpy(), bool(), or "
-    "control flow that depends on a value). All samples are computed at once, so one sample has "
-    "no elements of its own: use torch.where and the like instead"
-)
-_ESCAPED = (
-    "vmap: a tensor of one sample was used outside the function that vmap calls; return it from "
-    "that function instead of keeping it"
+_UNREADABLE = (
+    "vmap: it looks like you are reading a sample's elements (.item(), .numpy(), bool(), control "
+    "flow that depends on a value), or using a sample outside the function that vmap calls. All "
+    "samples are computed at once, so one has no elements of its own: use torch.where and the "
+    "like, and return what is needed outside"
 )
 
 
@@ -29,12 +26,12 @@ class Nowhere:
         return False
 
     def __index__(self) -> int:
-        raise ArgumentError(_ESCAPED)
+        raise ArgumentError(_UNREADABLE)
 
     __int__ = __index__
 
     def __add__(self, other: object) -> int:
-        raise ArgumentError(_ESCAPED)
+        raise ArgumentError(_UNREADABLE)
 
     __radd__ = __sub__ = __rsub__ = __add__
 
@@ -55,7 +52,7 @@ class SampleBuffer(Buffer):
 
     @property
     def memory(self) -> Any:
-        raise ArgumentError(_READ)
+        raise ArgumentError(_UNREADABLE)
 
     @memory.setter
     def memory(self, value: Any) -> None:

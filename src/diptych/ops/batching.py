@@ -160,7 +160,9 @@ def _convolution(
         else:
             made, place = _convolution(op, operands[:2], axes[:2], params)
         made = to_front(made, place, size)
-        bias = to_front(bias, axis, 0) if axis is not None else reshape(bias, (1, -1))
+        bias = (
+            to_front(bias, axis, 0) if axis is not None else reshape(bias, (1, *bias.layout.shape))
+        )
         count = bias.layout.shape
         return add(made, reshape(bias, (count[0], 1, count[1], *[1] * (made.layout.ndim - 3)))), 0
     x, weight = operands
