@@ -154,13 +154,17 @@ def _sliced(d: Drawing, x: Value, y: Value, c: int) -> Value:
     return Value(movement.slice_(x.tensor, tuple(limits)), x.exact)
 
 
-def _padded(d: Drawing, x: Value, y: Value, c: int) -> Value:
+def _padded(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
+    if not x.tensor.layout.ndim:
+        return None
     widths = tuple(((c >> axis) % 3, c % 2) for axis in range(x.tensor.layout.ndim))
     return Value(movement.pad(x.tensor, widths, 0), x.exact)
 
 
-def _joined(d: Drawing, x: Value, y: Value, c: int) -> Value:
-    axis = c % max(x.tensor.layout.ndim, 1)
+def _joined(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
+    if not x.tensor.layout.ndim:
+        return None
+    axis = c % x.tensor.layout.ndim
     both = [x.tensor, select.cast(y.tensor, x.tensor.layout.dtype) if tidy(y) else x.tensor]
     return Value(movement.concatenate(both, axis), False)
 
@@ -195,7 +199,7 @@ def _dotted(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
     other = movement.swap_axes(x.tensor, -1, -2) if c % 2 else y.tensor
     made = contraction.matmul(x.tensor, other)
     if c % 3:
-        made = activation.relu(arithmetic.mul(made, 0.25)) if c % 4 else arithmetic.add(made, made)
+        made = arithmetic.relu(arithmetic.mul(made, 0.25)) if c % 4 else arithmetic.add(made, made)
     return Value(made, False)
 
 
@@ -206,25 +210,33 @@ def _softmax(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
     return Value(name(x.tensor, c // 2 % x.tensor.layout.ndim), False)
 
 
-def _taken(d: Drawing, x: Value, y: Value, c: int) -> Value:
+def _taken(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
+    if not x.tensor.layout.ndim:
+        return None
     axis = c % x.tensor.layout.ndim
     shape = x.tensor.layout.shape
     index = arithmetic.remainder(iota(shape, axis), max(shape[axis] // 2, 1))
     return Value(scatter.take_along(x.tensor, index, axis), x.exact)
 
 
-def _scattered(d: Drawing, x: Value, y: Value, c: int) -> Value:
+def _scattered(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
+    if not x.tensor.layout.ndim:
+        return None
     axis = c % x.tensor.layout.ndim
     n = x.tensor.layout.shape[axis]
     index = arithmetic.remainder(iota((n,), 0), max(n // 2, 1))
     return Value(indexing.index_add(x.tensor, index, x.tensor, axis), False)
 
 
-def _cumulated(d: Drawing, x: Value, y: Value, c: int) -> Value:
+def _cumulated(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
+    if not x.tensor.layout.ndim:
+        return None
     return Value(scan.cumsum(x.tensor, c % x.tensor.layout.ndim), False)
 
 
-def _windowed(d: Drawing, x: Value, y: Value, c: int) -> Value:
+def _windowed(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
+    if not x.tensor.layout.ndim:
+        return None
     extent = x.tensor.layout.shape[-1]
     kernel, stride, padding = 1 + c % 3, 1 + c // 3 % 2, c // 6 % 2
     out = max((extent + 2 * padding - kernel) // stride + 1, 0)
@@ -241,7 +253,7 @@ def _extreme(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
 
 
 def _position(d: Drawing, x: Value, y: Value, c: int) -> Value | None:
-    if not tidy(x):
+    if not tidy(x) or not x.tensor.layout.ndim:
         return None
     function = (reduction.argmax, reduction.argmin)[c % 2]
     return Value(function(x.tensor, c // 2 % x.tensor.layout.ndim), True)
@@ -348,9 +360,9 @@ def drawn_gradient(inputs: Sequence[Tensor], codes: Sequence[Code]) -> Graph:
                 total = part if total is None else arithmetic.add(total, part)
         assert total is not None, "inputs are floats"
         one = select.constant(1.0, total.layout.dtype)
-        found = tape.backward(
-            [(total.node, total.output, one)], [(leaf.node, leaf.output) for leaf in leaves]
-        )
+        assert total.node is not None, "it was recorded"
+        targets = [(leaf.node, leaf.output) for leaf in leaves if leaf.node is not None]
+        found = tape.backward([(total.node, total.output, one)], targets)
         return [total, *found]
 
     return trace(function, [x.layout for x in inputs])

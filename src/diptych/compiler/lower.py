@@ -523,7 +523,7 @@ class Lowering:
         if built is None:
             self.split(lazy, place)
             return
-        self.add_nest(built)
+        self.add_nest(built, pointwise=not space.axes)
         for value, where in group:
             self.remember(value, Stored(where))
 
@@ -657,12 +657,12 @@ class Lowering:
             self.remember(base, self.store(outer))
         self.emit([(lazy, place)], join=False)
 
-    def add_nest(self, built: Built) -> None:
+    def add_nest(self, built: Built, pointwise: bool = False) -> None:
         numbers = descriptor(built.nest, built.layout)
         if not supported(built.nest, self.target):
             raise GraphError("lowering: a nest holds an operation that kernels do not have")
         self.result.steps.append(
-            KernelStep(unit(built.nest, self.target), tuple(numbers), built.operands)
+            KernelStep(unit(built.nest, self.target), tuple(numbers), built.operands, pointwise)
         )
 
     # ---- products

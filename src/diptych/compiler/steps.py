@@ -46,11 +46,16 @@ class Storage:
 
 @dataclass(frozen=True)
 class KernelStep:
-    """One native kernel: its code, its run-time numbers, its operands in order."""
+    """One native kernel: its code, its run-time numbers, its operands in order.
+
+    ``pointwise``: every element of a result is computed from the elements at its own position, so a
+    result may lie where such an operand does.
+    """
 
     unit: CodeUnit
     desc: tuple[int, ...]
     operands: tuple[Place, ...]
+    pointwise: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,62 +8,21 @@ from typing import Any
 import numpy as np
 
 from diptych.compiler.indexing.guard import GUARD
-from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place, Storage
+from diptych.compiler.steps import HostStep, KernelStep, Lowered, Place
 from diptych.core import dtypes
 from diptych.core.buffer import PooledBuffer
 from diptych.core.tensor import Tensor, wrap
 from diptych.graph.interpreter import evaluate
 from diptych.runtime import kernels, native
+from diptych.runtime.arena import plan_arena
 from diptych.runtime.native import ProgramTable, Slot, Step
 
-_ALIGNMENT = 64
 _RELEASE_BYTES = 1 << 20  # operands from this size on: let other Python threads run meanwhile
 
 Array = np.ndarray[Any, Any]
 
 # What runs a step on the host; an open profiler puts one in its place that takes the time.
 evaluate_host: Callable[..., Any] = evaluate
-
-
-def _room(storage: Storage) -> int:
-    """Bytes of the arena that a temporary takes."""
-    return -(-max(storage.nbytes, 1) // _ALIGNMENT) * _ALIGNMENT
-
-
-def _arena(lowered: Lowered) -> tuple[dict[int, int], int]:
-    """Offsets of the temporaries, reusing the room of those that no later step reads."""
-    last: dict[int, int] = {}
-    for number, step in enumerate(lowered.steps):
-        for place in places_of(step):
-            last[place.storage] = number
-    offsets: dict[int, int] = {}
-    free: list[tuple[int, int]] = []  # (size, offset)
-    end = 0
-    for number, step in enumerate(lowered.steps):
-        for place in places_of(step):
-            index = place.storage
-            storage = lowered.storages[index]
-            if storage.kind != "temporary" or index in offsets:
-                continue
-            size = _room(storage)
-            fitting = [entry for entry in free if entry[0] >= size]
-            if fitting:
-                entry = min(fitting)
-                free.remove(entry)
-                offsets[index] = entry[1]
-                if entry[0] > size:
-                    free.append((entry[0] - size, entry[1] + size))
-            else:
-                offsets[index] = end
-                end += size
-        for index in [i for i, n in last.items() if n == number and i in offsets]:
-            free.append((_room(lowered.storages[index]), offsets[index]))
-    return offsets, end
-
-
-def places_of(step: KernelStep | HostStep) -> tuple[Place, ...]:
-    """All places that a step touches."""
-    return step.operands if isinstance(step, KernelStep) else (*step.operands, *step.results)
 
 
 class Program:
@@ -74,7 +33,7 @@ class Program:
 
     def __init__(self, lowered: Lowered) -> None:
         self.lowered = lowered  # owns the constants
-        self.offsets, self.arena_bytes = _arena(lowered)
+        self.offsets, self.arena_bytes = plan_arena(lowered)
         storages = lowered.storages
         self.inputs = sum(storage.kind == "input" for storage in storages)
         self.fresh = [i for i, storage in enumerate(storages) if storage.kind == "output"]

@@ -16,7 +16,7 @@ from diptych.compiler.passes.common import merge_common
 from diptych.compiler.passes.dead import drop_dead
 from diptych.compiler.passes.folding import fold_constants
 from diptych.compiler.passes.simplify import lossless, simplify
-from diptych.core import dtypes
+from diptych.core import call, dtypes
 from diptych.core.dtypes import bfloat16, bool_, float16, float32, float64, int32, int64, uint8
 from diptych.core.layout import layout
 from diptych.core.operation import registered
@@ -58,7 +58,7 @@ def test_dead_code_goes() -> None:
 
 
 def test_common_subexpressions_are_computed_once() -> None:
-    def function(x: Tensor) -> Tensor:
+    def function(x: Tensor) -> Any:
         return mul(add(exp(x), 2.0), add(exp(x), copy_array(np.float32(2.0), Tensor)))
 
     assert after(lambda g: drop_dead(merge_common(g)), function) == [
@@ -84,7 +84,7 @@ def test_what_is_impure_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_constants_are_folded() -> None:
-    def function(x: Tensor) -> Tensor:
+    def function(x: Tensor) -> Any:
         return mul(x, exp(add(constant(1.0, float32), constant(-1.0, float32))))
 
     assert after(lambda g: drop_dead(fold_constants(g)), function) == [
@@ -132,7 +132,7 @@ SIMPLIFIED: dict[str, tuple[Any, Any]] = {
 
 
 def call_cast(x: Tensor, dtype: Any) -> Any:
-    return engine.call.current.apply1(CAST, x, (dtype,))
+    return call.current.apply1(CAST, x, (dtype,))
 
 
 @pytest.mark.parametrize("name", SIMPLIFIED)
