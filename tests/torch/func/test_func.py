@@ -110,3 +110,21 @@ def test_samples_draw_alike_or_apart() -> None:
     apart = vmap(lambda a: a + torch.rand(3), randomness="different")(x)
     assert bool((same[0] == same[3]).all())
     assert not bool((apart[0] == apart[3]).all())
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)  # type: ignore[attr-defined]
+        return x * x
+
+    @staticmethod
+    def backward(ctx: object, g: torch.Tensor) -> torch.Tensor:
+        return 2 * g * ctx.saved_tensors[0]  # type: ignore[attr-defined]
+
+
+def test_a_function_of_ones_own_loses_no_gradient() -> None:
+    x = torch.randn(4, 3)
+    assert close(vmap(grad(lambda a: Square.apply(a).sum()))(x), 2 * x)
+    with pytest.raises(NotImplementedError, match="Square"):
+        grad(lambda a: vmap(Square.apply)(a).sum())(x)

@@ -9,6 +9,7 @@ from typing import Any
 
 from diptych.core import saving, tape
 from diptych.core.layout import broadcast_shapes
+from diptych.core.samples import SampleBuffer, attached
 from diptych.core.tape import Leaf, Node, arithmetic
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.core.tensor import alias, cast_class
@@ -281,6 +282,8 @@ class Function:
         needs = tuple([isinstance(a, CoreTensor) and a.node is not None for a in args])
         ctx = cls.context_class(needs)
         recorded = tape.mode.enabled and any(needs)
+        if tape.mode.enabled:
+            refuse_mapped(cls, args)
         with tape.recording(False):
             if separate:
                 result = cls.forward(*args)
@@ -291,6 +294,18 @@ class Function:
         outputs = list(result) if several else [result]
         outputs = attach(ctx, args, outputs, recorded)
         return tuple(outputs) if several else outputs[0]
+
+
+def refuse_mapped(cls: type[Function], args: Sequence[Any]) -> None:
+    """Raise where vmap's samples would lose a gradient that is taken outside vmap."""
+    tensors = [a for a in args if isinstance(a, CoreTensor)]
+    samples = [a.buffer for a in tensors if a.buffer.__class__ is SampleBuffer]
+    outside = [b.value for b in samples] + [a for a in tensors if a.buffer not in samples]
+    if samples and any(attached(value) for value in outside):
+        raise NotImplementedError(
+            f"{cls.__name__}: a gradient of vmap over a torch.autograd.Function is not supported "
+            "yet; take the gradient inside vmap, or write the function in torch's operations"
+        )
 
 
 def attach(ctx: FunctionCtx, args: Sequence[Any], outputs: list[Any], recorded: bool) -> list[Any]:
