@@ -8,6 +8,7 @@ axis is kept. See README.md.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Container
 from dataclasses import dataclass
 
@@ -107,7 +108,10 @@ class RowNest:
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
-        _check(self)
+        _once_checked(self)
+
+    def __hash__(self) -> int:
+        return _hash(self)
 
     @property
     def operands(self) -> tuple[Operand, ...]:
@@ -161,7 +165,10 @@ class ColumnNest:
     stores: tuple[Store, ...]
 
     def __post_init__(self) -> None:
-        _check(self)
+        _once_checked(self)
+
+    def __hash__(self) -> int:
+        return _hash(self)
 
     @property
     def operands(self) -> tuple[Operand, ...]:
@@ -209,6 +216,29 @@ def per_row(
         if same:
             found.add(node)
     return found
+
+
+# Nests that were checked: a new shape makes an equal nest anew, as only its descriptor differs.
+_checked: set[Nest] = set()
+_CHECKED_LIMIT = 4096
+
+
+def _once_checked(nest: Nest) -> None:
+    if nest not in _checked:
+        _check(nest)
+        if len(_checked) >= _CHECKED_LIMIT:
+            _checked.clear()
+        _checked.add(nest)
+
+
+def _hash(nest: Nest) -> int:
+    """The hash of a nest's fields, worked out once: several memories look it up."""
+    found = nest.__dict__.get("hash")
+    if found is None:
+        shape = (nest.inputs, nest.outputs)
+        rest = (nest.stages,) if isinstance(nest, RowNest) else (nest.reduces, nest.stores)
+        found = nest.__dict__["hash"] = hash((shape, rest))
+    return int(found)
 
 
 def _check(nest: Nest) -> None:
@@ -273,6 +303,7 @@ def _check_stores(nest: Nest, stores: tuple[Store, ...], values: list[DType]) ->
             )
 
 
+@functools.lru_cache(4096)
 def cost(nest: Nest) -> int:
     """About how long an element takes, in units of a simple operation: sets the size of tasks."""
     total = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 from diptych.compiler.nests.evaluation import supported as expression_supported
@@ -10,6 +11,7 @@ from diptych.compiler.unit import CodeUnit, emitter
 from diptych.loops.nest import ColumnNest, Nest
 
 
+@functools.lru_cache(4096)
 def supported(nest: Nest, target: Target) -> bool:
     """Whether ``nest`` can be compiled; else the engine evaluates it with NumPy."""
     if any(operand.dtype.is_complex for operand in nest.operands):
@@ -17,6 +19,7 @@ def supported(nest: Nest, target: Target) -> bool:
     return all(expression_supported(root, target) for root in nest.roots())
 
 
+@functools.lru_cache(4096)
 def unit(nest: Nest, target: Target) -> CodeUnit:
     """The kernel of ``nest``: ``void name(const i64 *desc, ptr *ptrs)``, inputs first.
 
