@@ -75,9 +75,9 @@ for _table in TABLES:
 
 # Loaded when they are first asked for.
 SUBMODULES = frozenset(
-    "accelerator amp autograd backends cpu cuda distributions fft func hub jit linalg masked mps "
-    "mtia multiprocessing nn optim overrides profiler serialization signal special testing types "
-    "utils xpu".split()
+    "_dynamo accelerator amp autograd backends compiler cpu cuda distributions fft func hub "
+    "jit linalg masked mps mtia multiprocessing nn optim overrides profiler serialization "
+    "signal special testing types utils xpu".split()
 )  # fmt: skip
 # name -> the submodule that has it
 ELSEWHERE = {
@@ -90,6 +90,7 @@ ELSEWHERE = {
         "is_autocast_cpu_enabled set_autocast_cpu_dtype set_autocast_gpu_dtype".split(),
         "amp.state",
     ),
+    "compile": "compiler",
     "set_autocast_enabled": "amp.policies", "set_autocast_cpu_enabled": "amp.policies",
     "OutOfMemoryError": "cuda", "AcceleratorError": "cuda",
     "convolution": "nn.functional.convolution",
@@ -98,6 +99,7 @@ ELSEWHERE = {
     ),
     **dict.fromkeys(_absent.FROM_FUNCTIONAL, "nn.functional"),
     **dict.fromkeys(_absent.FROM_LAYERS, "layers"),
+    **dict.fromkeys(_absent.FOREACH, "foreach"),
     **dict.fromkeys(
         "adaptive_max_pool1d affine_grid_generator grid_sampler grid_sampler_2d grid_sampler_3d "
         "max_pool1d_with_indices".split(), "windowed",

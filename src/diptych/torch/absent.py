@@ -29,7 +29,7 @@ FROM_LAYERS = frozenset(
 # The rest of the namespace's functions, and Tensor's methods.
 FUNCTIONS = frozenset(
     (
-        "alpha_dropout_ choose_qparams_optimized clip_ compile cond dequantize dropout_ dsmm "
+        "alpha_dropout_ choose_qparams_optimized clip_ cond dequantize dropout_ dsmm "
         "eig embedding_renorm_ empty_quantized feature_alpha_dropout_ feature_dropout "
         "feature_dropout_ from_file fused_moving_avg_obs_fake_quant hsmm hspmm int_repr "
         "is_vulkan_available lobpcg lstsq matrix_rank native_dropout native_norm "
@@ -65,3 +65,19 @@ def method_or_error(self: Any, name: str) -> Any:
     if name in METHODS:
         return function(f"torch.Tensor.{name}")
     raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
+# torch._foreach_*: elementwise functions of one and of two operands, both forms of each
+FOREACH_UNARY = (
+    "abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 "
+    "neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan tanh trunc"
+).split()
+FOREACH_BINARY = "add sub mul div maximum minimum clamp_max clamp_min pow".split()
+FOREACH = [
+    *[
+        f"_foreach_{name}{tail}"
+        for name in (*FOREACH_UNARY, *FOREACH_BINARY, "addcdiv", "addcmul", "lerp")
+        for tail in ("", "_")
+    ],
+    *[f"_foreach_{name}" for name in "norm powsum max clone copy_ zero_ mm".split()],
+]
