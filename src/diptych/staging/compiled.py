@@ -115,7 +115,7 @@ class Compiled:
             reason = (f"the call changes {changed} that it reads", "")
         if reason is None:
             try:
-                replay = Replay(recorder, result)
+                replay = Replay(recorder, result, watch.looks_at_gradients())
             except RefusedError as error:
                 reason = recorder.failure or (str(error), "")
             else:

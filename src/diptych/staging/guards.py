@@ -256,6 +256,11 @@ class Watch:
         self.structure = recording.structure
         return changed
 
+    def looks_at_gradients(self) -> bool:
+        """Whether the user's code names gradients, other than to say that it wants (no) any."""
+        harmless = {"no_grad", "requires_grad", "requires_grad_", "enable_grad", "inference_mode"}
+        return any("grad" in name and name not in harmless for name in self.used)
+
     def changed(self) -> str | None:
         """What differs now of the state that is compared at every call."""
         for known, name, then in self.names:

@@ -142,9 +142,12 @@ def linked(graph: Graph, count: int, written: Sequence[int], backend: Any) -> Ru
 
 
 class Replay:
-    """A whole call as stages and effects. ``parts`` is the recorder's, ``result`` the call's."""
+    """A whole call as stages and effects.
 
-    def __init__(self, recorder: Recorder, result: Any) -> None:
+    ``result`` is the recorded call's; ``looks``: it may have looked whether there are gradients.
+    """
+
+    def __init__(self, recorder: Recorder, result: Any, looks: bool) -> None:
         self.givens: list[Given] = []
         self.output = output_of(recorder, result, self.givens)
         recorder.cut()
@@ -181,7 +184,8 @@ class Replay:
         self.plain = [x.node is None for x in self.states]
         grads = {id(p.key): p for p in inputs if p.kind == "grad"}
         self.grads = [(place.key, place.layout) for place in grads.values()]
-        self.entry = recorder.entry_grads
+        looks = looks or bool(grads) or len(stages) != 1 or bool(stages[0].grads)
+        self.entry = recorder.entry_grads if looks else []
         first = stages[0].grads if stages else []
         self.dropped = [leaf for leaf, _ in first if id(leaf) not in grads]
 
