@@ -141,12 +141,23 @@ class PackWriter:
         with f.loop(0, quick, block) as loop:
             self._put_block(interleave(f, rows(loop.index, None)), loop.index)
         room = f.stack(self.tile.unit, lanes * block)
-        with f.loop(quick, self.units, block) as loop:
-            left = f.sub(self.elements, f.mul(loop.index, self.tile.step))
-            mixed = interleave(f, rows(loop.index, self._row_masks(left)))
-            left_units = f.minimum(f.sub(self.units, loop.index), block)
-            self._put_part(mixed, loop.index, left_units, room)
+
+        def parts(masks: Callable[[Value], list[Value]]) -> Sequence[Value]:
+            with f.loop(quick, self.units, block) as loop:
+                left = f.sub(self.elements, f.mul(loop.index, self.tile.step))
+                mixed = interleave(f, rows(loop.index, masks(left)))
+                left_units = f.minimum(f.sub(self.units, loop.index), block)
+                self._put_part(mixed, loop.index, left_units, room)
+            return []
+
+        # Short runs (the taps of a convolution) come here often: one mask where all rows exist.
+        f.choose(every, lambda: parts(self._same_masks), lambda: parts(self._row_masks))
         return []
+
+    def _same_masks(self, left: Value) -> list[Value]:
+        """The next elements along k that exist, the same for each lane."""
+        number = self.tile.lanes * self.tile.step
+        return [self.f.first_lanes(left, number, 8 * self.size)] * self.lanes
 
     def _row_masks(self, left: Value) -> list[Value]:
         """For each lane of the panel, which of the next elements along k exist."""
@@ -180,8 +191,14 @@ class PackWriter:
                 )
 
     def _put_part(self, mixed: Sequence[Value], start: Value, count: Value, room: Value) -> None:
-        """Store the first ``count`` steps of ``[k][lane]`` vectors, by way of the stack."""
+        """Store the first ``count`` steps of ``[k][lane]`` vectors, if need be by the stack."""
         f, lanes, block = self.f, self.lanes, self.tile.lanes
+        if lanes == block:
+            for index, value in enumerate(mixed):
+                with f.when(f.compare("sgt", count, index)):
+                    where = self._to(f.add(start, index))
+                    f.store(value, where, align=self.tile.unit_bytes)
+            return
         for index, value in enumerate(mixed):
             f.store(value, f.offset(room, index * block, self.tile.unit))
         whole = vector(lanes, self.tile.unit)
