@@ -19,6 +19,7 @@ from diptych.errors import DTypeError, ShapeError
 from diptych.ops.families import primitive
 
 Array = np.ndarray[Any, Any]
+_LOWEST = -1e300
 
 
 class Lattice:
@@ -35,25 +36,29 @@ class Lattice:
         index = np.broadcast_to(self.labels, (time, batch, width))
         self.emitted = np.take_along_axis(log_probs.astype(np.float64), index, 2)
         # From a label one may skip the blank before it, unless the label before is the same.
-        self.skips = np.zeros((batch, width), bool)
-        self.skips[:, 2:] = (self.labels[:, 2:] != blank) & (
-            self.labels[:, 2:] != self.labels[:, :-2]
-        )
+        skips = np.zeros((batch, width), bool)
+        skips[:, 2:] = (self.labels[:, 2:] != blank) & (self.labels[:, 2:] != self.labels[:, :-2])
+        self.costs = np.where(skips, 0.0, -np.inf)
+        self.room = np.empty((3, batch, width))
         self.steps = steps
         self.last = 2 * lengths  # the blank after the last label
         self.rows = np.arange(batch)
 
     def forward(self) -> Array:
         """alpha[t, n, s]: log probability of all beginnings that stand at s at time t."""
-        alpha = np.full_like(self.emitted, -np.inf)
-        if not alpha.shape[0]:
+        time, batch, width = self.emitted.shape
+        padded = np.full((time, batch, width + 2), -np.inf)  # two places before the first
+        alpha = padded[:, :, 2:]
+        if not time:
             return alpha
         alpha[0, :, 0] = self.emitted[0, :, 0]
         has = self.last > 0
         alpha[0, has, 1:2] = self.emitted[0, has, 1:2]
-        for t in range(1, alpha.shape[0]):
-            before = alpha[t - 1]
-            alpha[t] = self._joined(before, 1, self.skips) + self.emitted[t]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for t in range(1, time):
+                before = padded[t - 1]
+                total = self._joined(before[:, 2:], before[:, 1:-1], before[:, :-2], self.costs)
+                np.add(total, self.emitted[t], out=alpha[t])
         return alpha
 
     def losses(self, alpha: Array) -> Array:
@@ -69,32 +74,37 @@ class Lattice:
 
     def backward(self) -> Array:
         """beta[t, n, s]: log probability of all endings from s at time t on."""
-        beta = np.full_like(self.emitted, -np.inf)
-        skips = np.zeros_like(self.skips)
-        skips[:, :-2] = self.skips[:, 2:]
-        for t in reversed(range(beta.shape[0])):
-            if t + 1 < beta.shape[0]:
-                beta[t] = self._joined(beta[t + 1], -1, skips) + self.emitted[t]
-            ending = self.rows[self.steps == t + 1]
-            beta[t, ending] = -np.inf
-            for place in (self.last[ending], np.maximum(self.last[ending] - 1, 0)):
-                beta[t, ending, place] = self.emitted[t, ending, place]
+        time, batch, width = self.emitted.shape
+        padded = np.full((time, batch, width + 2), -np.inf)  # two places behind the last
+        beta = padded[:, :, :-2]
+        costs = np.full_like(self.costs, -np.inf)
+        costs[:, :-2] = self.costs[:, 2:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for t in reversed(range(time)):
+                if t + 1 < time:
+                    after = padded[t + 1]
+                    total = self._joined(after[:, :-2], after[:, 1:-1], after[:, 2:], costs)
+                    np.add(total, self.emitted[t], out=beta[t])
+                ending = self.rows[self.steps == t + 1]
+                if not ending.size:
+                    continue
+                beta[t, ending] = -np.inf
+                for place in (self.last[ending], np.maximum(self.last[ending] - 1, 0)):
+                    beta[t, ending, place] = self.emitted[t, ending, place]
         return beta
 
-    @staticmethod
-    def _joined(values: Array, direction: int, skips: Array) -> Array:
-        """log(exp(v[s]) + exp(v[s - d]) + exp(v[s - 2d]) where one may skip)."""
-        one, two = np.full_like(values, -np.inf), np.full_like(values, -np.inf)
-        if direction > 0:
-            one[:, 1:], two[:, 2:] = values[:, :-1], values[:, :-2]
-        else:
-            one[:, :-1], two[:, :-2] = values[:, 1:], values[:, 2:]
-        two = np.where(skips, two, -np.inf)
-        top = np.maximum(np.maximum(values, one), two)
-        level = np.where(np.isneginf(top), 0.0, top)
-        with np.errstate(divide="ignore"):
-            total = np.exp(values - level) + np.exp(one - level) + np.exp(two - level)
-            return np.asarray(np.log(total) + level)
+    def _joined(self, here: Array, one: Array, two: Array, costs: Array) -> Array:
+        """log(exp(here) + exp(one) + exp(two + costs)), none of which may overflow."""
+        room = self.room
+        room[0], room[1] = here, one
+        np.add(two, costs, out=room[2])
+        top = np.maximum.reduce(room)
+        np.maximum(top, _LOWEST, out=top)  # where all are -inf, so is the sum
+        np.subtract(room, top, out=room)
+        np.exp(room, out=room)
+        total: Array = np.add.reduce(room)
+        np.log(total, out=total)
+        return np.add(total, top, out=total)
 
 
 def _ctc_infer(layouts: tuple[Layout, ...], params: Params) -> Layout:

@@ -144,3 +144,19 @@ def test_lazy_layers_learn_their_sizes_once() -> None:
         other = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d())
     other.load_state_dict(layer.state_dict())
     assert other[0].weight.shape == (3, 5)
+
+
+def test_batch_norm_of_no_channels_gives_nothing() -> None:
+    for training in (True, False):
+        y = F.batch_norm(torch.empty(0), torch.zeros(0), torch.ones(0), training=training)
+        assert tuple(y.shape) == (0,)
+    with pytest.raises(ValueError, match="at least 2D"):
+        F.batch_norm(torch.ones(3), torch.zeros(3), torch.ones(3))
+
+
+def test_silu_of_complex_numbers_has_no_gradient() -> None:
+    z = torch.tensor([1 + 2j, -1j])
+    wanted = z / (1 + torch.exp(-z))
+    assert torch.allclose(F.silu(z), wanted)
+    with pytest.raises(RuntimeError, match="does not support automatic differentiation"):
+        F.silu(z.requires_grad_())

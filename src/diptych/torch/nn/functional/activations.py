@@ -15,6 +15,7 @@ from diptych.ops import normalization
 from diptych.ops.arithmetic import RELU, add, div, maximum, mul, neg, sub
 from diptych.ops.comparison import gt, le
 from diptych.ops.select import ASSIGN, cast, copy
+from diptych.ops.transcendental import exp
 from diptych.torch.dtypes import core_of
 from diptych.torch.dynamic import face, narrow, reshape, where
 from diptych.torch.promotion import PARAMS
@@ -75,7 +76,20 @@ SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al., arXiv 1706.0
 SELU_SCALE = 1.0507009873554804934193349852946
 
 relu6 = unary("relu6", lambda x: engine.hardtanh(x, 0.0, 6.0), "x held between 0 and 6.")
-silu = unary("silu", engine.silu, "x times sigmoid(x).")
+
+
+def _silu(x: Any) -> Any:
+    """x times sigmoid(x); of complex numbers without a gradient, as PyTorch's."""
+    if not x.layout.dtype.is_complex:
+        return engine.silu(x)
+    if x.node is not None and tape.mode.enabled:
+        raise RuntimeError(
+            "silu does not support automatic differentiation for outputs with complex dtype."
+        )
+    return div(x, add(exp(neg(x)), 1.0))
+
+
+silu = unary("silu", _silu, "x times sigmoid(x).")
 mish = unary("mish", engine.mish, "x times tanh(softplus(x)).")
 hardswish = unary("hardswish", engine.hardswish, "x times hardsigmoid(x).")
 hardsigmoid = unary("hardsigmoid", engine.hardsigmoid, "(x + 3) / 6 held between 0 and 1.")
