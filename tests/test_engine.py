@@ -241,3 +241,35 @@ def test_checking_names_the_operation_at_fault(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(CheckError, match="'relu' on"):
             arithmetic.relu(from_array(np.array([-1.0, 2.0], np.float32), Tensor))
     arithmetic.RELU.plans.clear()
+
+
+def test_plans_of_all_operations_are_bounded(monkeypatch):
+    evaluator = engine.EagerEvaluator(engine.ReferenceBackend())
+    monkeypatch.setattr(engine, "_ALL_PLANS_LIMIT", 6)
+    with call.installed(evaluator):
+        for op in (arithmetic.NEG, arithmetic.ABS):
+            op.plans.clear()
+        for size in range(1, 11):
+            x = copy_array(np.ones(size, np.float32), Tensor)
+            call.current.apply1(arithmetic.NEG, x, (dtypes.float32,))
+            call.current.apply1(arithmetic.ABS, x, (dtypes.float32,))
+            assert len(arithmetic.NEG.plans) + len(arithmetic.ABS.plans) <= 7
+    for op in (arithmetic.NEG, arithmetic.ABS):
+        op.plans.clear()
+
+
+@pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((3, 1), (1, 7)), ((), (2,)),
+                                    ((0, 3), (3,)), ((6,), (6,))], ids=str)  # fmt: skip
+def test_the_short_way_to_an_elementwise_kernel_is_the_lowering(shapes):
+    generator = np.random.default_rng(0)
+    given = [copy_array(generator.normal(size=s).astype(np.float32), Tensor) for s in shapes]
+    op, params = arithmetic.SUB, (dtypes.float32,)
+    graph = engine.traced_call(op, [x.layout for x in given], params)
+    (wanted,) = engine.NativeBackend().compile(graph).run(given)
+    op.plans.clear()
+    found = call.current.apply2(op, *given, params)
+    assert found.layout is wanted.layout
+    assert np.array_equal(found.array(), wanted.array())
+    wide = copy_array(np.zeros(wanted.layout.shape), Tensor)
+    call.current.into(wide, op, given, params)
+    assert np.array_equal(wide.array(), wanted.array().astype(np.float64))

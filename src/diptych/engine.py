@@ -11,24 +11,27 @@ import numpy as np
 from diptych import config
 from diptych.compiler.llvm import backend
 from diptych.compiler.lower import lower, lower_update
+from diptych.compiler.pointwise import kernel_of
 from diptych.core import buffer as buffers
 from diptych.core import call, dtypes, tape
 from diptych.core.buffer import PooledBuffer
 from diptych.core.inplace import register_view
-from diptych.core.layout import Layout, layout
-from diptych.core.operation import Composite, Context, Operation, Params, Primitive
+from diptych.core.layout import Layout, Shape, layout
+from diptych.core.operation import Composite, Context, Operation, Params, Primitive, registered
 from diptych.core.tensor import Tensor, copy_array, empty, store
 from diptych.errors import ShapeError
 from diptych.graph.graph import Graph
 from diptych.graph.interpreter import interpret
 from diptych.graph.trace import trace, visible
 from diptych.ops import declared as declared
-from diptych.runtime import draws, native, objects
+from diptych.runtime import draws, kernels, native, objects
 from diptych.runtime.allocator import CachingAllocator
 from diptych.runtime.checking import CheckedExecutable
-from diptych.runtime.program import NativeStretch, Program, joined
+from diptych.runtime.program import RELEASE_BYTES, NativeStretch, Program, joined
 
-_PLANS_LIMIT = 4096  # per operation; programs whose shapes never repeat must not grow for ever
+# Programs whose shapes never repeat must not grow for ever.
+_PLANS_LIMIT = 4096  # plans of an operation
+_ALL_PLANS_LIMIT = 1 << 14  # of all operations
 
 # A plan takes the operands and gives the result: a Tensor, or a tuple of them.
 Plan = Callable[..., Any]
@@ -52,6 +55,11 @@ class Backend(Protocol):
 
     def plan(self, graph: Graph) -> Plan:
         """A plan of a graph whose outputs take the class of the first operand."""
+
+    def kernel(
+        self, op: Primitive, params: Params, operands: Sequence[Layout], made: Layout, out: Layout
+    ) -> Kernel | None:
+        """One elementwise call as a single kernel that writes ``made`` into ``out``, if it is."""
 
 
 def traced_call(op: Operation, layouts: Sequence[Layout], params: Params) -> Graph:
@@ -104,6 +112,9 @@ class ReferenceBackend:
     def plan(self, graph: Graph) -> Plan:
         return general_plan(ReferenceExecutable(graph).run, len(graph.outputs))
 
+    def kernel(self, *_: Any) -> None:
+        """None: there are no kernels."""
+
 
 class NativeBackend:
     """Lowers graphs, and links them to generated machine code."""
@@ -120,6 +131,17 @@ class NativeBackend:
         plan = direct_plan(program) or stretch_plan(program)
         return plan or general_plan(program.run, len(graph.outputs))
 
+    def kernel(
+        self, op: Primitive, params: Params, operands: Sequence[Layout], made: Layout, out: Layout
+    ) -> Kernel | None:
+        found = kernel_of(op, params[0], operands, made, out, objects.target())
+        if found is None:
+            return None
+        unit, numbers = found
+        desc = np.array(numbers, np.int64)
+        widest = max(place.nbytes for place in (*operands, out))
+        return kernels.load(unit), buffers.address_of(desc), widest >= RELEASE_BYTES, desc
+
 
 class CheckingBackend(NativeBackend):
     """Native code beside the reference, for DIPTYCH_CHECK=1."""
@@ -130,6 +152,9 @@ class CheckingBackend(NativeBackend):
     def plan(self, graph: Graph) -> Plan:
         return general_plan(CheckedExecutable(graph).run, len(graph.outputs))
 
+    def kernel(self, *_: Any) -> None:
+        """None: every call is compared, so it goes the long way."""
+
 
 def direct_plan(program: Program) -> Plan | None:
     """A plan for the common case: one kernel, one or two operands in order, one fresh result."""
@@ -139,11 +164,25 @@ def direct_plan(program: Program) -> Plan | None:
     kernel, desc, order = found
     position, place, offset = program.outputs[0]
     nbytes = program.sizes[0] if program.sizes else 0
-    if len(program.outputs) != 1 or position != 0 or offset or order not in ([0, 1], [0, 1, 2]):
+    if (
+        len(program.outputs) != 1
+        or position != 0
+        or offset
+        or order not in ([0, 1], [0, 1, 2], [0, 1, 2, 3])
+    ):
         return None
     released = program.stretches[0].released
+    return kernel_plan((kernel, desc, released, program), nbytes, place, program.inputs)
+
+
+# A kernel, its descriptor's address, whether other threads run meanwhile, and what owns it all.
+Kernel = tuple[int, int, bool, object]
+
+
+def kernel_plan(kernel: Kernel, nbytes: int, place: Layout, inputs: int) -> Plan:
+    """A plan of one kernel over one to three operands, into a fresh result of ``nbytes``."""
+    code, desc, released, keep = kernel
     native_call = native.call_released if released else native.call
-    keep = program  # owns desc
     new = object.__new__
 
     def plan1(x: Tensor) -> Tensor:
@@ -152,7 +191,7 @@ def direct_plan(program: Program) -> Plan | None:
         out.layout = place
         out.buffer = buffer
         out.address = address = buffer.address
-        native_call(kernel, desc, x.address, address)
+        native_call(code, desc, x.address, address)
         return out
 
     def plan2(a: Tensor, b: Tensor) -> Tensor:
@@ -161,11 +200,21 @@ def direct_plan(program: Program) -> Plan | None:
         out.layout = place
         out.buffer = buffer
         out.address = address = buffer.address
-        native_call(kernel, desc, a.address, b.address, address)
+        native_call(code, desc, a.address, b.address, address)
         return out
 
-    plan: Any = plan1 if program.inputs == 1 else plan2
-    plan.program = keep
+    def plan3(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        buffer = PooledBuffer(nbytes)
+        out = new(a.result_type)
+        out.layout = place
+        out.buffer = buffer
+        out.address = address = buffer.address
+        native_call(code, desc, a.address, b.address, c.address, address)
+        return out
+
+    made: Any = (plan1, plan2, plan3)[inputs - 1]
+    made.program = keep
+    plan: Plan = made
     return plan
 
 
@@ -215,8 +264,9 @@ def stretch_plan(program: Program) -> Plan | None:
         return results[0] if single else tuple(results)
 
     simple = single and len(sizes) == 1 and not arena_bytes and program.inputs
-    plan: Any = plan_one if simple else plan_any
-    plan.program = program  # owns the table
+    made: Any = plan_one if simple else plan_any
+    made.program = program  # owns the table
+    plan: Plan = made
     return plan
 
 
@@ -230,6 +280,7 @@ class EagerEvaluator:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self.planned = 0  # plans made since all were dropped
 
     # ---- calls
 
@@ -277,13 +328,29 @@ class EagerEvaluator:
         plan: Plan | None = None
         if isinstance(op, Primitive) and op.view is not None:
             plan = view_plan(op, operands[0].layout, params)
+        elif op.family == "elementwise" and isinstance(op, Primitive):
+            layouts = [x.layout for x in operands]
+            made: Any = op.infer(tuple(layouts), params)
+            kernel = self.backend.kernel(op, params, layouts, made, made)
+            if kernel is not None:
+                plan = kernel_plan(kernel, made.nbytes, made, len(layouts))
         if plan is None:
             graph = traced_call(op, [x.layout for x in operands], params)
             plan = self.backend.plan(graph)
-        if len(op.plans) >= _PLANS_LIMIT:
-            op.plans.clear()
-        op.plans[key] = plan
+        self.remember(op.plans, key, plan)
         return plan
+
+    def remember(self, plans: dict[Any, Any], key: Any, plan: Any) -> None:
+        """Keep a plan, within the bounds on one operation's plans and on all."""
+        if len(plans) >= _PLANS_LIMIT:
+            plans.clear()
+        self.planned += 1
+        if self.planned > _ALL_PLANS_LIMIT:
+            self.planned = 0
+            for op in registered():
+                op.plans.clear()
+                op.backward_plans.clear()
+        plans[key] = plan
 
     # ---- in place
 
@@ -301,17 +368,7 @@ class EagerEvaluator:
     def into_plan(
         self, op: Operation, out: Tensor, operands: Sequence[Tensor], params: Params, key: Any
     ) -> Plan:
-        graph = traced_call(op, [x.layout for x in operands], params)
-        made = graph.layouts[graph.outputs[0]].shape
-        if made != out.layout.shape:  # it would be written past the target's end
-            raise ShapeError(
-                f"output with shape {list(out.layout.shape)} doesn't match the broadcast shape "
-                f"{list(made)}",
-                op=op.name, argument="the target", got=out.layout.shape,
-            )  # fmt: skip
-        executable = self.backend.compile(graph, out.layout)
-        elementwise = len(graph.nodes) == 1 and graph.nodes[0].op.family == "elementwise"
-        write = direct_write(executable, len(operands)) or executable.run_into
+        write, elementwise = self.writing(op, out.layout, [x.layout for x in operands], params)
 
         def plan(target: Tensor, given: Sequence[Tensor]) -> None:
             buffer = target.buffer
@@ -325,10 +382,24 @@ class EagerEvaluator:
                     return
             write(target, given)
 
-        if len(op.plans) >= _PLANS_LIMIT:
-            op.plans.clear()
-        op.plans[key] = plan
+        self.remember(op.plans, key, plan)
         return plan
+
+    def writing(
+        self, op: Operation, out: Layout, operands: Sequence[Layout], params: Params
+    ) -> tuple[Callable[[Tensor, Sequence[Tensor]], None], bool]:
+        """What writes a call over its target, and whether that is elementwise."""
+        if op.family == "elementwise" and isinstance(op, Primitive):
+            made: Any = op.infer(tuple(operands), params)
+            require_shape(op, out, made.shape)
+            kernel = self.backend.kernel(op, params, operands, made, out)
+            if kernel is not None:
+                return kernel_write(kernel, len(operands)), True
+        graph = traced_call(op, operands, params)
+        require_shape(op, out, graph.layouts[graph.outputs[0]].shape)
+        executable = self.backend.compile(graph, out)
+        elementwise = len(graph.nodes) == 1 and graph.nodes[0].op.family == "elementwise"
+        return direct_write(executable, len(operands)) or executable.run_into, elementwise
 
     # ---- gradients
 
@@ -345,10 +416,17 @@ class EagerEvaluator:
         plan = op.backward_plans.get(key)
         if plan is None:
             plan = gradient_plan(self, op, params, saved, outputs, cotangents, needs)
-            if len(op.backward_plans) >= _PLANS_LIMIT:
-                op.backward_plans.clear()
-            op.backward_plans[key] = plan
+            self.remember(op.backward_plans, key, plan)
         return plan(given)
+
+
+def require_shape(op: Operation, out: Layout, made: Shape) -> None:
+    """Raise where a result would be written past its target's end."""
+    if made != out.shape:
+        raise ShapeError(
+            f"output with shape {list(out.shape)} doesn't match the broadcast shape {list(made)}",
+            op=op.name, argument="the target", got=out.shape,
+        )  # fmt: skip
 
 
 def direct_write(
@@ -362,20 +440,26 @@ def direct_write(
     if order != list(range(operands + 1)):
         return None
     released = executable.stretches[0].released
+    return kernel_write((kernel, desc, released, executable), operands)
+
+
+def kernel_write(kernel: Kernel, operands: int) -> Callable[[Tensor, Sequence[Tensor]], None]:
+    """What calls a kernel to write over its target."""
+    code, desc, released, keep = kernel
     native_call = native.call_released if released else native.call
 
     def write1(target: Tensor, given: Sequence[Tensor]) -> None:
-        native_call(kernel, desc, given[0].address, target.address)
+        native_call(code, desc, given[0].address, target.address)
 
     def write2(target: Tensor, given: Sequence[Tensor]) -> None:
         a, b = given
-        native_call(kernel, desc, a.address, b.address, target.address)
+        native_call(code, desc, a.address, b.address, target.address)
 
     def write_any(target: Tensor, given: Sequence[Tensor]) -> None:
-        native_call(kernel, desc, *[x.address for x in given], target.address)
+        native_call(code, desc, *[x.address for x in given], target.address)
 
     write = write1 if operands == 1 else write2 if operands == 2 else write_any
-    write.program = executable  # type: ignore[attr-defined]  # owns desc
+    write.program = keep  # type: ignore[attr-defined]  # owns desc
     return write
 
 

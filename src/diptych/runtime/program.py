@@ -17,7 +17,7 @@ from diptych.runtime import kernels, native
 from diptych.runtime.arena import plan_arena
 from diptych.runtime.native import ProgramTable, Slot, Step
 
-_RELEASE_BYTES = 1 << 20  # operands from this size on: let other Python threads run meanwhile
+RELEASE_BYTES = 1 << 20  # operands from this size on: let other Python threads run meanwhile
 
 Array = np.ndarray[Any, Any]
 
@@ -214,7 +214,7 @@ class NativeStretch:
         self.steps = steps
         self.slots = slots
         self.table = ProgramTable(steps, slots, arguments, keep=descriptions)
-        self.released = widest >= _RELEASE_BYTES
+        self.released = widest >= RELEASE_BYTES
         self.address = self.table.address
 
     def run(self, arena: int, addresses: list[int]) -> None:
