@@ -1,4 +1,4 @@
-"""The calls of network_calls, none of them bent: under DIPTYCH_CHECK=1 their answers are compared."""
+"""The calls of network_calls, none of them bent: DIPTYCH_CHECK=1 compares their answers."""
 
 from __future__ import annotations
 

@@ -73,7 +73,8 @@ def convolution(d: Drawer) -> Recipe:
     weight = channels_last(d, d.tensor(shape=shape, dtype=dtype))
     bias = d.tensor(shape=(outer * groups,), dtype=dtype) if d.chance(0.5) else None
     if transposed:
-        lesser = [max(a, b) for a, b in zip(spread(stride, rank), spread(dilation, rank))]
+        steps = zip(spread(stride, rank), spread(dilation, rank), strict=True)
+        lesser = [max(pair) for pair in steps]
         output = [d.rng.randrange(n) for n in lesser] if d.chance(0.4) else 0
         name = f"conv_transpose{rank}d"
         args = [x, weight, bias, stride, padding, output, groups, dilation]
@@ -180,7 +181,10 @@ def windows(d: Drawer) -> Recipe:
     counts = [
         (n + 2 * p - s * (k - 1) - 1) // t + 1
         for n, k, p, s, t in zip(
-            sides, kernels, *(spread(options[k], 2) for k in ("padding", "dilation", "stride"))
+            sides,
+            kernels,
+            *(spread(options[k], 2) for k in ("padding", "dilation", "stride")),
+            strict=True,
         )
     ]
     count = max(counts[0], 0) * max(counts[1], 0)

@@ -1,5 +1,10 @@
 """Thousands of drawn bad calls: an exception or the right answer each time, never a crash.
 
+What is called: every function of a face with arguments drawn by their names (``torch``,
+``tensorflow``); and good calls that are bent in a place or two, which get further: of layers and
+indexing (``network``), of what programs use around them (``program``), of torchvision's companion
+(``vision``). ``good`` bends none: with DIPTYCH_CHECK=1 compiled answers meet the reference's.
+
 They run in a process of their own, whose end is noticed (see worker.py). A failing call is printed
 with its seed and number, and repeats by
 
@@ -51,7 +56,10 @@ def say(failed: list[str]) -> str:
     return "\n\n".join(failed[:20])
 
 
-@pytest.mark.parametrize(("face", "count"), [("torch", 3000), ("tensorflow", 1500)])
+@pytest.mark.parametrize(
+    ("face", "count"),
+    [("torch", 400), ("network", 100), ("program", 150), ("vision", 150), ("tensorflow", 250)],
+)
 def test_drawn_bad_calls(tmp_path: Path, face: str, count: int) -> None:
     failed = drive(tmp_path, face, 2026, count, "--guards")
     assert not failed, say(failed)
@@ -59,17 +67,24 @@ def test_drawn_bad_calls(tmp_path: Path, face: str, count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("face", "count", "seed"), [("torch", 40_000, 7), ("tensorflow", 10_000, 8)]
-)
+    ("face", "count", "seed"),
+    [
+        ("torch", 3000, 7), ("tensorflow", 2000, 8), ("network", 1500, 10), ("program", 1000, 11),
+        ("vision", 1000, 12),
+    ],
+)  # fmt: skip
 def test_many_drawn_bad_calls(tmp_path: Path, face: str, count: int, seed: int) -> None:
     failed = drive(tmp_path, face, seed, count)
     assert not failed, say(failed)
 
 
 @pytest.mark.slow
-def test_drawn_calls_beside_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("face", "count", "seed"), [("torch", 800, 9), ("good", 800, 13)])
+def test_drawn_calls_beside_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: str, count: int, seed: int
+) -> None:
     monkeypatch.setenv("DIPTYCH_CHECK", "1")
-    failed = drive(tmp_path, "torch", 9, 5000)
+    failed = drive(tmp_path, face, seed, count)
     assert not failed, say(failed)
 
 

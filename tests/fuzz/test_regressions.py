@@ -97,3 +97,19 @@ def test_files_of_digits_that_lie(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(bytes(100))[:-9])
     with pytest.raises(ValueError, match="damaged|IDX"):
         read_idx(packed)
+
+
+def test_an_optimizer_state_of_another_shape_is_refused() -> None:
+    made = torch.optim.Adam([nn.Parameter(X.clone())])
+    made.param_groups[0]["params"][0].grad = X
+    made.step()
+    state = made.state_dict()
+    state["state"][0]["exp_avg"] = torch.zeros(5)
+    made.load_state_dict(state)
+    with pytest.raises(RuntimeError, match="exp_avg"):
+        made.step()
+
+
+def test_groups_of_none() -> None:
+    with pytest.raises(ValueError, match="divisible"):
+        nn.GroupNorm(0, 4)

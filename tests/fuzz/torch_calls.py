@@ -68,6 +68,9 @@ def targets() -> dict[str, list[Target]]:
         "nn.utils",
         "autograd",
         "autograd.functional",
+        "nn.utils.rnn",
+        "signal.windows",
+        "func",
     ):
         owner: Any = torch
         try:
@@ -312,9 +315,11 @@ _BY_KIND: list[tuple[Maker, str]] = [
     (_sections, "split_size_or_sections indices_or_sections shifts split_size split_sizes "
      "kernel_size "
      "padding dilation pad"),
+    (lambda d: d.choice((0, 1, 2, -1, 1.5)), "num_layers num_encoder_layers num_decoder_layers"),
     (Drawer.integer, "offset diagonal k n num_samples steps bins chunks length row col num_classes "
      "minlength decimals storage_offset padding_idx ignore_index start step count num_embeddings "
      "embedding_dim in_features out_features in_channels out_channels num_groups groups sections m "
+     "nhead d_model num_heads proj_size "
      "upscale_factor downscale_factor num_features low high from_ to N ord correction implicit"),
     (Drawer.flag, "keepdim sorted largest descending stable full upper accumulate training inplace "
      "requires_grad as_tuple right copy return_inverse return_counts log_target swap equal_nan "

@@ -133,8 +133,6 @@ def boxes(d: Drawer) -> Recipe:
     corner = d.tensor(shape=(n, 2), dtype=engine.float32).detach()
     given = torch.cat([corner, corner + 2.0], 1)
     scores = d.tensor(shape=(n,), dtype=engine.float32)
-    name = d.choice(("nms", "batched_nms", "box_iou", "box_area", "box_convert",
-                     "generalized_box_iou", "clip_boxes_to_image", "remove_small_boxes"))  # fmt: skip
     args: dict[str, list[Any]] = {
         "nms": [given, scores, 0.5],
         "batched_nms": [given, scores, d.indices((n,), 0, 3), 0.5],
@@ -145,6 +143,7 @@ def boxes(d: Drawer) -> Recipe:
         "clip_boxes_to_image": [given, (4, 5)],
         "remove_small_boxes": [given, 0.5],
     }
+    name = d.choice(sorted(args))
     return Recipe(f"ops.{name}", getattr(ops, name), args[name])
 
 

@@ -40,7 +40,7 @@ HANGING = 40  # seconds after which a call is given up
 
 EXPECTED = (
     ArithmeticError, AttributeError, BufferError, ImportError, IndexError, MemoryError,
-    NotImplementedError, RuntimeError, TypeError, ValueError,
+    NotImplementedError, OSError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 OUR_BUGS = (
     AssertionError, CheckError, GraphError, KeyError, NameError, RecursionError, SystemError,

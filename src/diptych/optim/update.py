@@ -114,6 +114,13 @@ def make_plan(rule: Rule, flags: Flags, tensors: Sequence[Tensor]) -> Plan:
                 f"shape {list(parameter.layout.shape)}; they must be the same",
                 op=rule.name, argument="gradient", got=gradient.layout.shape,
             )  # fmt: skip
+        for name, slot in zip(rule.slots, group[1:held], strict=True):
+            if not rule.whole and slot.layout.shape != parameter.layout.shape:
+                raise ShapeError(
+                    f"the state '{name}' of a parameter of shape {list(parameter.layout.shape)} "
+                    f"has shape {list(slot.layout.shape)}; they must be the same",
+                    op=rule.name, argument=name, got=slot.layout.shape,
+                )  # fmt: skip
         for target in group[:held]:
             inplace.refuse_overlap(target, ASSIGN)
     layouts = [tuple([x.layout for x in group]) for group in groups]

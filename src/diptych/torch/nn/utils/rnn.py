@@ -207,9 +207,11 @@ def pad_packed_sequence(
             )
         longest = total_length
     lengths = (sizes[:, None] > np.arange(batch)).sum(0)
-    data = sequence.data
+    data = face(sequence.data, "pad_packed_sequence", "data")
     rows = data.layout.shape[0]
     order = sequence.unsorted_indices
+    if order is not None:
+        order = face(order, "pad_packed_sequence", "unsorted_indices")
     if order is None and rows == longest * batch:
         padded = reshape(data, (longest, batch, *data.layout.shape[1:]))
     else:
@@ -286,7 +288,8 @@ def unpad_sequence(padded_sequences: Any, lengths: Any, batch_first: bool = Fals
 
 def pack_sequence(sequences: Sequence[Any], enforce_sorted: bool = True) -> PackedSequence:
     """Pack sequences (steps, ...) of different lengths."""
-    lengths = tensor([s.size(0) for s in sequences])
+    given = [face(s, "pack_sequence", "sequences") for s in sequences]
+    lengths = tensor([s.layout.shape[0] for s in given])
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
