@@ -11,7 +11,7 @@ from diptych.core import call, tape
 from diptych.core.dtypes import DType, bool_, int64, uint8
 from diptych.core.layout import Layout, Shape, broadcast_shapes, layout
 from diptych.core.operation import BadCall, Params, Primitive, Sample
-from diptych.core.tensor import Tensor, copy_array
+from diptych.core.tensor import Tensor, copy_array, from_array
 from diptych.errors import (
     ArgumentError,
     DTypeError,
@@ -40,6 +40,7 @@ from diptych.ops.scatter import zeros as zeros
 from diptych.ops.select import cast, constant, where
 
 Array = np.ndarray[Any, Any]
+_MANY = 1 << 12
 
 # ---- index_select and index_add: one index for each slice along an axis (embedding)
 
@@ -392,8 +393,22 @@ def take(x: Tensor, index_: Tensor) -> Tensor:
 
 def nonzero(x: Tensor) -> Tensor:
     """The positions of the nonzero elements, one row each (int64). Not while tracing."""
-    found = np.argwhere(concrete(x, "nonzero") != 0)
-    return copy_array(found, x.result_type, int64)
+    array = concrete(x, "nonzero")
+    if array.ndim > 1 and array.size >= _MANY:
+        # Positions in row-major order first, which NumPy finds quickly, then their coordinates.
+        rest = np.flatnonzero(array)
+        rows = np.empty((rest.size, array.ndim), np.int64)
+        for axis in range(array.ndim - 1, 0, -1):
+            rest, rows[:, axis] = np.divmod(rest, array.shape[axis])
+        rows[:, 0] = rest
+    else:
+        columns = (array.reshape(1) if not array.ndim else array).nonzero()
+        rows = np.empty((columns[0].size, array.ndim), np.int64)
+        for axis in range(array.ndim):
+            rows[:, axis] = columns[axis]
+    if not rows.size:
+        return copy_array(rows, x.result_type, int64)
+    return from_array(rows, x.result_type)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:

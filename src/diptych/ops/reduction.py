@@ -11,7 +11,16 @@ import numpy as np
 from diptych.core import call, dtypes
 from diptych.core.dtypes import ALL, NUMERIC, REAL, DType, bool_, int64
 from diptych.core.layout import Layout, Shape, layout
-from diptych.core.operation import BadCall, NotDifferentiable, Params, Primitive, Sample, Tolerance
+from diptych.core.operation import (
+    BadCall,
+    Composite,
+    NoBatching,
+    NotDifferentiable,
+    Params,
+    Primitive,
+    Sample,
+    Tolerance,
+)
 from diptych.core.tensor import Tensor
 from diptych.errors import ArgumentError, DTypeError, UnsupportedDTypeError
 from diptych.ops.arithmetic import add, conj, div, mul, square, sub, zeros_like
@@ -292,10 +301,10 @@ def mean(x: Tensor, axes: Shape | None = None, dtype: DType | None = None) -> Te
     return div(total, float(count(x.layout.shape, axes)))
 
 
-def variance(x: Tensor, axes: Shape | None = None, correction: float = 1.0) -> Tensor:
-    """The variance over ``axes``, in two passes; ``correction`` is taken from the count."""
-    axes = _all_axes(x, axes)
+def _variance(x: Tensor, axes: Shape, correction: float) -> Tensor:
     shape = x.layout.shape
+    if not x.layout.dtype.is_inexact:
+        raise DTypeError(f"\"variance\" not implemented for '{x.layout.dtype}'", op="variance")
     centre = sub(x, spread(mean(x, axes), shape, axes))
     if centre.layout.dtype.is_complex:
         squares = hooks.real(mul(centre, conj(centre)))
@@ -303,6 +312,27 @@ def variance(x: Tensor, axes: Shape | None = None, correction: float = 1.0) -> T
         squares = square(centre)
     number = max(count(shape, axes) - correction, 0.0)
     return div(sum_(squares, axes), float(number))
+
+
+def _variance_samples() -> Iterable[Sample]:
+    for dtype in (dtypes.float32, dtypes.float64):
+        generator = np.random.default_rng(dtype.index)
+        for shape, axes in [((7,), (0,)), ((5, 37), (1,)), ((5, 37), (0,)), ((3, 4, 5), (0, 2))]:
+            yield Sample((draw(generator, shape, dtype, (-2.0, 2.0)),), (axes, 1.0))
+    yield Sample((np.ones((2, 3), np.float32),), ((0, 1), 0.0))
+
+
+VARIANCE = Composite(
+    "variance", forward=_variance, params=("axes", "correction"), samples=_variance_samples,
+    tolerance=Tolerance({"float32": 2e-5}),
+    errors=lambda: [BadCall((np.ones(3, np.int32),), DTypeError, "not implemented", ((0,), 1.0))],
+    batch=NoBatching("it is batched through the operations it is made of"),
+)  # fmt: skip
+
+
+def variance(x: Tensor, axes: Shape | None = None, correction: float = 1.0) -> Tensor:
+    """The variance over ``axes``, in two passes; ``correction`` is taken from the count."""
+    return call.current.apply1(VARIANCE, x, (_all_axes(x, axes), correction))
 
 
 def with_zero_gradient(value: Tensor, *operands: Tensor) -> Tensor:

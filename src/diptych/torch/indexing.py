@@ -34,7 +34,17 @@ class Plan:
     (dropped and new axes included), ``tensors`` one entry per axis of the view, or None.
     """
 
-    __slots__ = ("last", "limits", "offset", "place", "plain", "shape", "strides", "tensors")
+    __slots__ = (
+        "last",
+        "limits",
+        "offset",
+        "place",
+        "plain",
+        "shape",
+        "strides",
+        "tensors",
+        "whole",
+    )
 
     def __init__(self) -> None:
         self.limits: list[tuple[int, int, int]] = []
@@ -43,6 +53,7 @@ class Plan:
         self.offset = 0
         self.tensors: list[CoreTensor | None] = []
         self.plain = False  # no tensors: a view is all
+        self.whole = False  # the view is of everything, as it is
         self.last = "AliasBackward0"
         self.place: Layout | None = None  # of the view, once one was made
 
@@ -150,6 +161,9 @@ def plan(x: CoreTensor, index: tuple[Any, ...]) -> Plan:
         _whole(made, place, axis)
         axis += 1
     made.plain = all(t is None for t in made.tensors)
+    made.whole = tuple(made.shape) == place.shape and all(
+        limit == (0, n, 1) for limit, n in zip(made.limits, place.shape, strict=True)
+    )
     return made
 
 
@@ -338,14 +352,8 @@ def getitem(self: Any, index: Any) -> Any:
     if made.plain:
         return viewed(self, made)
     gather = [t for t in made.tensors if t is not _SPANNED]
-    base = self if _untouched(self, made) else viewed(self, made)
+    base = self if made.whole else viewed(self, made)
     return indexing.index(base, gather)
-
-
-def _untouched(x: Any, made: Plan) -> bool:
-    return all(
-        limit == (0, n, 1) for limit, n in zip(made.limits, x.layout.shape, strict=True)
-    ) and tuple(made.shape) == tuple(x.layout.shape)
 
 
 def _entry(x: Any, place: Any, index: int) -> Any:
@@ -376,7 +384,7 @@ def setitem(self: Any, index: Any, value: Any) -> None:
     dtype = self.layout.dtype
     if not isinstance(value, CoreTensor):
         value = _number_tensor(value, self)
-    target = self if _untouched(self, made) else viewed(self, made)
+    target = self if made.whole else viewed(self, made)
     if made.plain:
         _assign(target, value)
     else:
@@ -458,6 +466,14 @@ def put(target: Any, gather: Any, value: CoreTensor, params: Any, accumulate: bo
 
 def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """Write (or add) values where index tensors point, in place."""
+    if not isinstance(values, CoreTensor):
+        given = type(values).__name__
+        raise TypeError(f"index_put_(): argument 'values' (position 2) must be Tensor, not {given}")
+    if not isinstance(indices, (tuple, list)):
+        given = type(indices).__name__
+        raise TypeError(
+            f"index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not {given}"
+        )
     gather = [None if t is None else _as_tensor(t) for t in indices]
     put(self, gather, values, PARAMS[self.layout.dtype], accumulate)
     return self

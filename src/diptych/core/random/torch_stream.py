@@ -359,7 +359,8 @@ def _require_in_range(operation: str, low: int, high: int, dtype: DType) -> None
     if dtype is dtypes.bool_:
         least, most = 0, 1
     elif dtype.is_integer:
-        least, most = int(np.iinfo(dtype.numpy).min), int(np.iinfo(dtype.numpy).max)
+        bits = 8 * dtype.itemsize - (dtype.kind == "i")
+        least, most = -(1 << bits) if dtype.kind == "i" else 0, (1 << bits) - 1
     elif dtype.is_float:
         most = 65504 if dtype is dtypes.float16 else (1 << 63) - 1
         least = -most - (dtype is not dtypes.float16)
