@@ -34,6 +34,12 @@ NO_TENSOR: dict[str, Callable[[], Any]] = {
     "embedding_bag": lambda: F.embedding_bag(PLACES[None], X, per_sample_weights=1, mode="sum"),
     "relu_": lambda: F.relu_(0),
     "masked_scatter": lambda: X.masked_scatter(MASK, 0),
+    "put_": lambda: X.clone().put_(PLACES, -1),
+    "index_put_": lambda: X.clone().index_put_((PLACES,), [[1.0]]),
+    "index_add": lambda: X.index_add(0, PLACES, 4),
+    "index_add_": lambda: X.clone().index_add_(0, PLACES, 4, alpha=2),
+    "hinge_embedding_loss": lambda: F.hinge_embedding_loss(X, 5),
+    "view_as": lambda: X.view_as(1),
     "put": lambda: torch.put(X, PLACES, -1),
     "take": lambda: X.take(0.5),
     "take_along_dim": lambda: X.take_along_dim(None, 1),
@@ -108,6 +114,11 @@ def test_an_optimizer_state_of_another_shape_is_refused() -> None:
     made.load_state_dict(state)
     with pytest.raises(RuntimeError, match="exp_avg"):
         made.step()
+
+
+def test_frequencies_of_nothing() -> None:
+    assert torch.fft.rfftfreq(0).numel() <= 1
+    assert torch.fft.fftfreq(2, 0.0).isinf().any()
 
 
 def test_groups_of_none() -> None:

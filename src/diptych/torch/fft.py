@@ -118,12 +118,16 @@ def ifftshift(input: Any, dim: Any = None) -> Any:
 
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, **rest: Any) -> Any:
     """The frequencies of a transform's results."""
-    return as_dtype(np.fft.fftfreq(n, d), Default.core if dtype is None else core_of(dtype))
+    with np.errstate(all="ignore"):  # a distance of 0 gives infinities, as in PyTorch
+        made = np.fft.fftfreq(n, np.float64(d))
+    return as_dtype(made, Default.core if dtype is None else core_of(dtype))
 
 
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, **rest: Any) -> Any:
     """The frequencies of a real transform's results."""
-    return as_dtype(np.fft.rfftfreq(n, d), Default.core if dtype is None else core_of(dtype))
+    with np.errstate(all="ignore"):
+        made = np.fft.rfftfreq(n, np.float64(d))
+    return as_dtype(made, Default.core if dtype is None else core_of(dtype))
 
 
 def _hermitian(name: str, default: Any) -> Any:

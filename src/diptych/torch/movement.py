@@ -120,6 +120,7 @@ def view_dtype(x: Any, core: Any) -> Any:
 
 def view_as(self: Any, other: CoreTensor) -> Any:
     """A view in another tensor's shape."""
+    other = face(other, "view_as", "other", 2)
     return view(self, other.layout.shape)
 
 

@@ -157,6 +157,7 @@ def new(self: Any, *args: Any, **given: Any) -> Any:
 
 def map2_(self: Any, x: Any, y: Any, callable: Any) -> Any:
     """Apply a Python function to triples of elements, in place."""
+    x, y = face(x, "map2_", "x"), face(y, "map2_", "y", 2)
     rows = zip(*(v.values().ravel().tolist() for v in (self, x, y)), strict=True)
     values = np.array([callable(a, b, c) for a, b, c in rows]).reshape(self.layout.shape)
     return self.copy_(as_dtype(values, self.layout.dtype))

@@ -339,6 +339,7 @@ def index_add_(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     if not self.layout.ndim:
         return self.copy_(index_add(self.clone(), dim, index, source, alpha=alpha))
     _long(index, "index_add_")
+    source = face(source, "index_add_", "source", 4)
     if alpha != 1:
         source = arithmetic.mul(source, alpha)
     inplace.update(self, indexing.INDEX_ADD, (self, index, source), (axis,))
@@ -352,6 +353,7 @@ def index_add(
     x = face(input, "index_add")
     axis = axis_of(dim, x.layout.ndim)
     _long(index, "index_add")
+    source = face(source, "index_add", "source", 4)
     if alpha != 1:
         source = arithmetic.mul(source, alpha)
     if not x.layout.ndim:
@@ -507,6 +509,7 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1, out: Any = No
 
 def put_(self: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
     """Write at positions in row-major order, in place."""
+    index, source = face(index, "put_", "index", 2), face(source, "put_", "source", 3)
     if not self.layout.contiguous:
         raise NotImplementedError("put_ of a tensor that is not contiguous is not implemented")
     flat = movement.reshape(self, (self.layout.size,))

@@ -105,6 +105,9 @@ class Rprop(Stepping):
         differentiable: bool = False,
     ) -> None:
         check_rate(lr)
+        etas, step_sizes = tuple(etas), tuple(step_sizes)
+        if len(etas) != 2 or len(step_sizes) != 2:
+            raise ValueError("Rprop: etas and step_sizes must be pairs of numbers")
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
         refuse_differentiable("Rprop", differentiable)

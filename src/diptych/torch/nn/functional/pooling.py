@@ -164,6 +164,8 @@ def _lp_pool(pool: Any, input: Any, norm_type: Any, kernel: Any, stride: Any, ce
     """The norm of each window: the mean of powers, times how many there are, to its root."""
     input = face(input, pool.__name__.replace("avg", "lp"))
     count = int(pool.__name__[-2])
+    if not norm_type:
+        raise ValueError("lp_pool: norm_type must not be 0")
     size = 1
     for extent in (kernel,) * count if isinstance(kernel, int) else tuple(kernel):
         size *= extent

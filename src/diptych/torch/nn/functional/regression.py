@@ -219,6 +219,7 @@ def hinge_embedding_loss(
     """The input where the target is 1; how far it is below the margin where it is -1."""
     reduction = legacy(size_average, reduce, reduction)
     input = face(input, "hinge_embedding_loss")
+    target = face(target, "hinge_embedding_loss", "target", 2)
     below = where(target != 1, (margin - input).clamp_min(0), 0.0)
     return reduced(below + where(target != -1, input, 0.0), reduction)
 
