@@ -414,9 +414,13 @@ class Lowering:
         """Compute a value into a place that changes afterwards: it is not where the value lies."""
         lazy = self.resolve(lazy)
         self.write(lazy, place)
-        found = self.stored.get(id(lazy))
-        if found is not None and found.place is place:
-            del self.stored[id(lazy)]
+        form: Lazy | None = lazy
+        while form is not None:  # what it is a view of was remembered with it
+            found = self.stored.get(id(form))
+            if found is not None and found.place.storage == place.storage:
+                del self.stored[id(form)]
+            origin = self.origins.get(id(form))
+            form = origin[0] if origin is not None else None
 
     # ---- groups
 
