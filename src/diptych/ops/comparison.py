@@ -11,7 +11,9 @@ from diptych.core import call, dtypes
 from diptych.core.dtypes import ALL, FLOATS, INTEGERS, INTEGERS_AND_BOOL, REAL, bool_
 from diptych.core.operation import NotDifferentiable, Primitive
 from diptych.core.tensor import Tensor
+from diptych.loops.expression import apply
 from diptych.ops.families import Call, binary_call, elementwise, ulp, unary_call
+from diptych.ops.select import where
 
 TRUTH = NotDifferentiable("its result is a truth value")
 BITS = NotDifferentiable("it is defined on integers")
@@ -141,3 +143,27 @@ def logical_xor(a: Tensor, b: Tensor) -> Any:
 def logical_not(x: Tensor) -> Any:
     """Whether it is zero."""
     return call.current.apply1(LOGICAL_NOT, x, _TRUTH_PARAMS)
+
+
+# ---- clamp: the gradient at a bound goes to the operand alone
+
+
+def _clamp_vjp(ctx: Any, ct: Any) -> Any:
+    x, low, high = ctx.x
+    dtype = ctx.params[0]
+    below = lt(x, low, dtype)
+    above = gt(where(below, low, x, dtype), high, dtype)
+    inside = logical_and(ge(x, low, dtype), le(x, high, dtype))  # where NaN is not
+    return (
+        where(inside, ct, 0.0),
+        where(above, 0.0, where(below, ct, 0.0)) if ctx.needs[1] else None,
+        where(above, ct, 0.0) if ctx.needs[2] else None,
+    )
+
+
+CLAMP = elementwise(
+    "clamp", 3, accepts=REAL,
+    reference=lambda x, low, high: np.minimum(np.maximum(x, low), high),
+    lower=lambda x, low, high: apply("minimum", apply("maximum", x, low), high),
+    vjp=_clamp_vjp, saves="012", tolerance=ulp(0),
+)  # fmt: skip
