@@ -34,6 +34,9 @@ class Recorder(Protocol):
     def attach(self, hang: Callable[..., None], x: Any, parts: Any) -> None:
         """``hang(x, parts)``, done already, put parts of ``x`` on the tape by a node of its own."""
 
+    def touch(self, tensor: Any) -> None:
+        """A tensor begins or ceases to want a gradient."""
+
     def step(self, one: Any, groups: Any, held: int, run: Callable[[], None]) -> None:
         """An update rule on groups of tensors, the first ``held`` of which it changes."""
 

@@ -184,6 +184,8 @@ class Watch:
                 self.fail("a large NumPy array is used")
             else:
                 self.arrays.append((value, value.copy()))
+        elif kind.__module__.startswith("numpy.random"):
+            self.fail("a NumPy generator is at hand")
         elif isinstance(value, (types.ModuleType, type)) or kind.__module__ == "builtins":
             if hasattr(kind, "__next__"):
                 self.fail("an iterator from outside the call is continued")

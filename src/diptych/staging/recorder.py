@@ -92,6 +92,11 @@ class Recorder:
             return
         self.refuse("the elements of a tensor are read from Python")
 
+    def touch(self, tensor: Tensor) -> None:
+        origin = self.owners.get(id(canonical(tensor.buffer)))
+        if origin is not None and not self.depth and self.held_by(origin) is tensor:
+            self.refuse("a tensor that the call did not make changes its requires_grad")
+
     def draw(self) -> None:
         if not self.depth:
             self.refuse("a random generator is used in a way that cannot be repeated")

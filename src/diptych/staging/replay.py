@@ -231,7 +231,7 @@ class Replay:
                 operands[index] = key.held_grad
         if stage.run is not None:
             results = stage.run(operands)
-            for number, position in stage.registers:
+            for position, number in stage.registers:
                 result = results[position]
                 place = self.places.get(number)
                 if place is not None and result.layout is not place:

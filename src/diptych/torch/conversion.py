@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from diptych.core import call, inplace, tape
+from diptych.core import call, inplace, recording, tape
 from diptych.core import dtypes as engine
 from diptych.core.dtypes import DType
 from diptych.core.layout import check_shape, layout
@@ -298,6 +298,7 @@ def fill(input: Any, value: Any) -> Any:
 
 def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
     """Another shape in the same memory; more memory where it does not suffice."""
+    recording.refuse("a tensor is resized in place")
     shape = tuple(sizes[0]) if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
     place = layout(self.layout.dtype, check_shape(shape, "resize_"))
     if self.node is not None and tape.mode.enabled:

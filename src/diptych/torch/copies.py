@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from diptych.core import call
+from diptych.core import call, recording
 from diptych.ops import movement, select
 from diptych.ops.movement import PUT_STRIDED
 from diptych.torch import creation, outputs
@@ -144,6 +144,7 @@ def resize_as_(self: Any, the_template: Any, *, memory_format: Any = None) -> An
 
 def as_strided_(self: Any, size: Any, stride: Any, storage_offset: int | None = None) -> Any:
     """The tensor itself takes another view of its memory."""
+    recording.refuse("a tensor takes another view of its memory in place")
     if self.node is not None:
         raise NotImplementedError(
             "Tensor.as_strided_ of a tensor that records gradients is not implemented in diptych"

@@ -187,6 +187,8 @@ class Tensor(CoreTensor):
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Make the (leaf) tensor want a gradient, or none; returns it."""
         node = self.node
+        if recording.active is not None and (node is not None) is not bool(requires_grad):
+            recording.active.touch(self)
         if node is not None and not isinstance(node, Leaf):
             if not requires_grad:
                 raise RuntimeError(

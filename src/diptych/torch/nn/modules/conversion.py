@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from diptych.core import tape
+from diptych.core import recording, tape
 from diptych.core.tensor import Tensor as CoreTensor
 from diptych.torch.device import device as Device
 from diptych.torch.dtypes import dtype as DType
@@ -16,6 +16,8 @@ from diptych.torch.tensor import Tensor
 
 def become(tensor: Any, new: CoreTensor) -> None:
     """``tensor`` takes over the memory of ``new``: what assigning to ``.data`` does."""
+    recording.refuse("the memory of a tensor is exchanged")
+    recording.restructured()
     tensor.layout = new.layout
     tensor.buffer = new.buffer
     tensor.address = new.address

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from diptych.core import recording
 from diptych.core.random import torch_stream
 from diptych.core.tensor import from_array
 from diptych.torch.tensor import Tensor
@@ -196,6 +197,7 @@ class DataLoader:
         return whole if self.drop_last or not rest else whole + 1
 
     def __iter__(self) -> Any:
+        recording.refuse("a DataLoader is iterated")
         if not self.persistent_workers:
             return self._get_iterator()
         if self._iterator is None or self._iterator._closed:
@@ -285,6 +287,7 @@ class _SingleProcessDataLoaderIter:
         return len(self._loader._index_sampler)
 
     def __next__(self) -> Any:
+        recording.refuse("a DataLoader is iterated")
         data = next(self._batches)
         self._num_yielded += 1
         if self._loader.streams:

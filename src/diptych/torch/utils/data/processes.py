@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from diptych.core import recording
 from diptych.data.channel import Link
 from diptych.runtime import pool
 from diptych.torch.utils.data import messages
@@ -182,6 +183,7 @@ class _MultiProcessingDataLoaderIter:
         return len(self._loader._index_sampler)
 
     def __next__(self) -> Any:
+        recording.refuse("a DataLoader is iterated")
         if self._closed:
             raise StopIteration
         data = self._next_data()
