@@ -56,6 +56,12 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, out: Any = None) -> A
     dtype = promotion.of_operands(x, *operands)
     if dtype.is_complex:
         raise RuntimeError("clamp is not supported for complex types")
+    if dtype is x.layout.dtype and out is None:
+        kinds = (float, int)
+        if min.__class__ in kinds and max.__class__ in kinds:  # the commonest: one kernel
+            bounds = constant(min, dtype), constant(max, dtype)
+            made = call.current.apply(comparison.CLAMP, (x, *bounds), PARAMS[dtype])
+            return label(made, "ClampBackward1")
     result: Any = select.cast(x, dtype)
     # The gradient at a bound goes to x alone, so the bounds are compared and chosen, not maximised.
     for bound, passes in ((min, comparison.lt), (max, comparison.gt)):
