@@ -326,6 +326,9 @@ def recurrent_module(d: Drawer) -> Recipe:
     rnn = nn.utils.rnn
 
     def call(x: Any, lengths: Any, ordered: Any, *args: Any, **kwargs: Any) -> Any:
+        layers = kwargs.get("num_layers")
+        if isinstance(layers, int):
+            kwargs["num_layers"] = min(layers, 9)  # each is made, however many are wanted
         module = cls(*args, **kwargs).train(training)
         if not packed:
             return module(x)

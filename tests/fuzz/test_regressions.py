@@ -121,6 +121,19 @@ def test_frequencies_of_nothing() -> None:
     assert torch.fft.fftfreq(2, 0.0).isinf().any()
 
 
+def test_dropout_of_one_number() -> None:
+    for dtype in (torch.float32, torch.float64, torch.float16):
+        x = torch.tensor(2.0, dtype=dtype)
+        assert {F.dropout(x).item() for _ in range(30)} <= {0.0, 4.0}
+
+
+def test_sections_of_none() -> None:
+    with pytest.raises(RuntimeError, match="larger than 0"):
+        torch.hsplit(X[0], 0)
+    smooth = F.cross_entropy(X[:, :0], X[:, :0], reduction="none", label_smoothing=0.1)
+    assert smooth.tolist() == [0.0, 0.0]
+
+
 def test_groups_of_none() -> None:
     with pytest.raises(ValueError, match="divisible"):
         nn.GroupNorm(0, 4)

@@ -195,6 +195,8 @@ def from_array(array: Array, cls: type[T], dtype: DType | None = None) -> T:
     ``dtype`` is needed only for bfloat16 bits held in uint16. Raises DTypeError for a dtype we do
     not have or a foreign byte order, ArgumentError for strides that are not whole elements.
     """
+    if type(array) is not np.ndarray:
+        array = np.asarray(array)  # NumPy's scalars show the address of a copy that does not last
     flags = array.flags
     if flags.c_contiguous and flags.aligned and array.size:
         known = dtype or dtypes.BY_NUMPY.get(array.dtype)  # which has native byte orders alone

@@ -569,6 +569,10 @@ def _axis_split(name: str, axis: int, least: int) -> Any:
                 f"with {ndim} dimensions!"
             )
         place = 0 if name == "hsplit" and ndim == 1 else axis
+        if isinstance(indices_or_sections, int) and indices_or_sections <= 0:
+            raise RuntimeError(
+                f"number of sections must be larger than 0, got {indices_or_sections}"
+            )
         if isinstance(indices_or_sections, int) and x.layout.shape[place] % indices_or_sections:
             raise RuntimeError(
                 f"torch.{name} attempted to split along dimension {place}, but the size of the "

@@ -82,7 +82,7 @@ def _of_probabilities(
 ) -> Any:
     classes = input.layout.shape[axis]
     if smoothing > 0.0:
-        target = target * (1 - smoothing) + smoothing / classes
+        target = target * (1 - smoothing) + smoothing / max(classes, 1)
     terms = log_softmax(input, axis) * target
     if weight is not None:
         weight = face(weight, "cross_entropy", "weight", 3)
