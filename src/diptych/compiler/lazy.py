@@ -212,9 +212,8 @@ def _move(
         if viewed is None:
             return None
         strided, offset = viewed
-        return Stored(
-            Place(place.storage, place.offset + offset, place.dtype, strided.shape, strided.strides)
-        )
+        start = place.offset + (offset if strided.size else 0)  # nothing lies past the end
+        return Stored(Place(place.storage, start, place.dtype, strided.shape, strided.strides))
     if isinstance(lazy, Number):
         return Number(lazy.value, lazy.dtype, shape)
     if isinstance(lazy, Apply):
