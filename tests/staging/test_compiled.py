@@ -224,7 +224,7 @@ def test_an_argument_is_returned_itself() -> None:
     for _ in range(3):
         first, second = same(x)
         assert first is x and second is x
-    assert x.tolist() == [8.0] * 3
+    assert x.tolist() == [8.0] * 3 and x._version == 3
 
 
 def test_a_swap_of_state() -> None:

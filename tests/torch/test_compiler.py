@@ -10,6 +10,8 @@ import pytest
 
 import diptych.torch as torch
 import diptych.torch._dynamo  # noqa: F401
+from diptych.core import call
+from diptych.engine import NativeBackend
 from diptych.torch import nn
 
 
@@ -67,8 +69,9 @@ def test_the_tape_of_a_replay() -> None:
     y, _ = f(torch.ones(3))
     with torch.no_grad():
         w.add_(1)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        y.sum().backward()
+    if isinstance(call.current.backend, NativeBackend):  # the reference saves copies
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
     with torch.no_grad():
         assert not f(torch.ones(3))[0].requires_grad
 
