@@ -10,12 +10,22 @@ import numpy as np
 from diptych.core import call, dtypes
 from diptych.core.dtypes import REAL, bool_, int64
 from diptych.core.layout import Layout, Shape, layout
-from diptych.core.operation import BadCall, NotDifferentiable, Params, Primitive, Sample, Tolerance
+from diptych.core.operation import (
+    BadCall,
+    Composite,
+    NoBatching,
+    NotDifferentiable,
+    Params,
+    Primitive,
+    Sample,
+    Tolerance,
+)
 from diptych.core.tensor import Tensor, copy_array
 from diptych.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from diptych.ops.families import primitive
-from diptych.ops.indexing import concrete, scatter, zeros
+from diptych.ops.indexing import concrete, scatter, take_along, zeros
 from diptych.ops.movement import reshape
+from diptych.ops.reduction import argmax, argmin
 from diptych.ops.scan import along_axis_batch, axis_samples, require_axis
 
 Array = np.ndarray[Any, Any]
@@ -152,6 +162,44 @@ TOPK = primitive(
 )  # fmt: skip
 
 
+# ---- the extremum along an axis and where it stands, compiled whole
+
+
+def _picked_vjp(ctx: Any, ct: Any, _: Any) -> Any:
+    """The cotangent of one element of each line, back where that stood."""
+    place, axis = ctx.layout(0), ctx.params[0]
+    if not place.ndim:
+        return ct
+    shape = (*place.shape[:axis], 1, *place.shape[axis + 1 :])
+    index, part = reshape(ctx.y[1], shape), reshape(ct, shape)
+    return scatter(zeros(place.shape, ct.layout.dtype), index, part, axis, "set")
+
+
+def _extremum_along(name: str, position: Callable[[Tensor, int], Tensor]) -> Composite:
+    def forward(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        _require_order(x.layout, axis, name)
+        places = position(x, axis)
+        shape = x.layout.shape
+        grown = reshape(places, (*shape[:axis], 1, *shape[axis + 1 :]))
+        return reshape(take_along(x, grown, axis), places.layout.shape), places
+
+    def samples() -> Iterable[Sample]:
+        for sample in _samples(lambda axis, _: (axis,)):
+            if sample.operands[0].ndim and sample.operands[0].shape[sample.params[0]]:
+                yield sample
+
+    return Composite(
+        name, forward=forward, outputs=2, params=("axis",), samples=samples, tolerance=EXACT,
+        vjp=lambda ctx, ct, other: (_picked_vjp(ctx, ct, other),), saves="o",
+        errors=_errors(name),
+        batch=NoBatching("it is batched through the operations it is made of"),
+    )  # fmt: skip
+
+
+MAX_ALONG = _extremum_along("max_along", argmax)
+MIN_ALONG = _extremum_along("min_along", argmin)
+
+
 # ---- one element of each row: kthvalue, median, mode
 
 
@@ -191,14 +239,6 @@ def _choice(
         chosen = np.asarray(choose(rows, order, *rest))
         return np.take_along_axis(rows, chosen[..., None], -1)[..., 0], chosen
 
-    def vjp(ctx: Any, ct: Any, _: Any) -> Any:
-        place, axis = ctx.layout(0), ctx.params[0]
-        if not place.ndim:
-            return ct
-        shape = (*place.shape[:axis], 1, *place.shape[axis + 1 :])
-        index, part = reshape(ctx.y[1], shape), reshape(ct, shape)
-        return scatter(zeros(place.shape, ct.layout.dtype), index, part, axis, "set")
-
     def samples() -> Iterable[Sample]:
         for sample in _samples(lambda axis, _: (axis, *example)):
             array, axis = sample.operands[0], sample.params[0]
@@ -208,8 +248,9 @@ def _choice(
                 yield sample
 
     return primitive(
-        name, "ordering", lower=lower, params=params, infer=infer, reference=reference, vjp=vjp,
-        saves="o", samples=samples, batch=_pair_batch, tolerance=EXACT,
+        name, "ordering", lower=lower, params=params, infer=infer,
+        reference=reference, vjp=_picked_vjp, saves="o", samples=samples, batch=_pair_batch,
+        tolerance=EXACT,
         errors=lambda: [
             *_errors(name, *example)(),
             BadCall((np.zeros((0, 2), np.float32),), ArgumentError, "non-zero size", (0, *example)),

@@ -260,12 +260,13 @@ def _chosen(x: Any, axis: int, position: Any, keepdim: bool) -> tuple[Any, Any]:
     """The extremum along an axis, its gradient going to the position it was found at."""
     if not x.layout.ndim:
         return movement.reshape(select.copy(x), ()), position(movement.reshape(x, (1,)), 0)
+    if not keepdim:
+        op = sorting.MAX_ALONG if position is reduction.argmax else sorting.MIN_ALONG
+        return call.current.apply1(op, x, (axis,))  # type: ignore[no-any-return]
     places = position(x, axis)
     grown = movement.reshape(places, reduction.ones_shape(x.layout.shape, (axis,)))
     values = indexing.take_along(x, grown, axis)
-    if keepdim:
-        return values, grown
-    return movement.squeeze_axes(values, (axis,)), places
+    return values, grown
 
 
 max = _extremum("max", reduction.max_, reduction.argmax, "maximum")
