@@ -156,10 +156,10 @@ def test_stacks_start_at_the_users_line(session: Session) -> None:
 
 @pytest.mark.native
 def test_steps_that_numpy_runs_show_inside_their_operation(session: Session) -> None:
-    sorting.sort(tensor(3, 5), 1, False)
-    sort = session.events[0]
-    assert ("host", "sort") in names(session)
-    assert sort.on_host
+    sorting.mode(tensor(3, 5), 1)
+    mode = session.events[0]
+    assert ("host", "mode") in names(session)
+    assert mode.on_host
     arithmetic.neg(tensor(3))
     assert not session.events[-1].on_host
 

@@ -80,8 +80,8 @@ def _scan(
         yield BadCall((np.zeros(2, bool),), DTypeError, "not implemented", (0, bool_))
 
     return primitive(
-        name, "scan", lower="scan", params=("axis", "dtype"), infer=infer, reference=reference, vjp=vjp,
-        saves=saves, errors=errors, batch=along_axis_batch,
+        name, "scan", lower="scan", params=("axis", "dtype"), infer=infer, reference=reference,
+        vjp=vjp, saves=saves, errors=errors, batch=along_axis_batch,
         samples=lambda: axis_samples(accepts, lambda axis, dtype: (axis, dtype), domain),
         tolerance=tolerance,
     )  # fmt: skip
@@ -193,8 +193,8 @@ def _running(name: str, function: Any) -> Primitive:
         yield Sample((np.array([1.0, 3.0, np.nan, 4.0, np.nan, 0.0], np.float32),), (0,))
 
     return primitive(
-        name, "scan", lower="scan", params=("axis",), infer=infer, reference=reference, vjp=vjp, saves="o",
-        samples=samples, batch=_running_batch,
+        name, "scan", lower="scan", params=("axis",), infer=infer, reference=reference, vjp=vjp,
+        saves="o", samples=samples, batch=_running_batch,
         errors=lambda: [
             BadCall((np.zeros(2, np.complex64),), DTypeError, "not implemented", (0,)),
             BadCall((np.zeros(2, np.float32),), AxisError, name, (1,)),
