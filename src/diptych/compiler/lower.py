@@ -547,8 +547,8 @@ class Lowering:
         for shape, group in groups.items():
             builder = Builder(Space(shape, ()), self.resolve, self.positions)
             self.add_nest(builder.pointwise([self.full_root(x, p) for _, x, p in group]))
-            for value, _, place in group:
-                self.remember(value, spread(place, value.shape))
+            for wide, _, place in group:
+                self.remember(wide, spread(place, wide.shape))
         self.alive += found.alive
 
     def partners(

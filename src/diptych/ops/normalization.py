@@ -184,7 +184,7 @@ def log_softmax(x: Tensor, axis: int) -> Tensor:
     return call.current.apply1(LOG_SOFTMAX, x, (axis,))
 
 
-def _check_affine(x: Tensor, operands: list[Tensor], count: int, op: str) -> None:
+def _check_affine(x: Tensor, operands: list[Any], count: int, op: str) -> None:
     normalized = x.layout.shape[x.layout.ndim - count :]
     for operand in operands:
         if not isinstance(operand, Tensor):

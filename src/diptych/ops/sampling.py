@@ -49,7 +49,8 @@ def _axes(extents: tuple[int, ...], aligned: bool, dtype: DType) -> list[_Axis]:
     counts = copy_array(np.array(steps[::-1], np.int32), Tensor)
     return [
         _Axis(
-            *[narrow(table, 0, 4 * axis + k, 1) for k in range(4)],
+            narrow(table, 0, 4 * axis, 1), narrow(table, 0, 4 * axis + 1, 1),
+            narrow(table, 0, 4 * axis + 2, 1), narrow(table, 0, 4 * axis + 3, 1),
             narrow(counts, 0, axis, 1), aligned and extent == 1,
         )
         for axis, extent in enumerate(extents)

@@ -63,7 +63,7 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
 
 def block_diag(*tensors: Any) -> Any:
     """Matrices along the diagonal of a matrix of zeros."""
-    given = [face(x, "block_diag", "tensors") for x in tensors]
+    given: list[Any] = [face(x, "block_diag", "tensors") for x in tensors]
     blocks: list[Any] = [x.reshape(1, -1) if x.layout.ndim < 2 else x for x in given]
     width = sum(block.layout.shape[1] for block in blocks)
     rows = []

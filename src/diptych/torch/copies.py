@@ -1,4 +1,4 @@
-"""Functions whose result never shares memory (``*_copy``, ``unsafe_*``), and copies with a change."""
+"""Functions whose result never shares memory (``*_copy``, ``unsafe_*``); changed copies."""
 
 from __future__ import annotations
 

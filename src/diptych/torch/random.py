@@ -151,7 +151,7 @@ def _made(draw: Any, source: Any, *given: Any) -> Any:
             raise NotImplementedError("vmap: randperm with randomness='different'")
         return each_sample(level, lambda grown: _made(draw, source, grown, *rest), shape)
     if recording.active is not None:
-        return recording.fed(lambda: _drawn(draw(source, *given), given[-1]))  # type: ignore[no-any-return]
+        return recording.fed(lambda: _drawn(draw(source, *given), given[-1]))
     return _drawn(draw(source, *given), given[-1])
 
 

@@ -262,7 +262,7 @@ def _chosen(x: Any, axis: int, position: Any, keepdim: bool) -> tuple[Any, Any]:
         return movement.reshape(select.copy(x), ()), position(movement.reshape(x, (1,)), 0)
     if not keepdim:
         op = sorting.MAX_ALONG if position is reduction.argmax else sorting.MIN_ALONG
-        return call.current.apply1(op, x, (axis,))  # type: ignore[no-any-return]
+        return call.current.apply1(op, x, (axis,))
     places = position(x, axis)
     grown = movement.reshape(places, reduction.ones_shape(x.layout.shape, (axis,)))
     values = indexing.take_along(x, grown, axis)

@@ -87,7 +87,7 @@ class SequentialLR(_Several):
         schedulers[0]._initial_step()
         self._last_lr = schedulers[0].get_last_lr()
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """A step of the schedule whose turn it is; a new one starts at its beginning."""
         self.last_epoch += 1
         index = bisect_right(self._milestones, self.last_epoch)
@@ -121,7 +121,7 @@ class ChainedScheduler(_Several):
         self.optimizer = optimizer
         self._last_lr = rates(optimizer)
 
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """A step of every schedule."""
         for scheduler in self._schedulers:
             scheduler.step()
