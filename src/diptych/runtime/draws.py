@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diptych.compiler import gaussian, twister
+from diptych.core.buffer import address_of
 from diptych.core.random import mt19937
 from diptych.runtime import kernels, native, objects
 
@@ -21,7 +22,8 @@ def _call(unit: Any, numbers: tuple[int, ...], state: int, out: int) -> None:
 
 def fill(state: int, out: int, count: int) -> None:
     """The next ``count`` draws of the twister at ``state`` to the 32-bit words at ``out``."""
-    _call(twister.draws_unit(objects.target()), (count,), state, out)
+    desc = np.array((count, 0, 0, 0), np.int64)
+    native.call(_draws(), address_of(desc), state, out)
 
 
 def noise(state: int, out: int, count: int, bound: int, value: float) -> None:
@@ -29,6 +31,11 @@ def noise(state: int, out: int, count: int, bound: int, value: float) -> None:
     bits = struct.unpack("<i", struct.pack("<f", value))[0]
     numbers = (count, bound >> 32, bound & 0xFFFFFFFF, bits)
     _call(twister.noise_unit(objects.target()), numbers, state, out)
+
+
+@functools.cache
+def _draws() -> int:
+    return kernels.load(twister.draws_unit(objects.target()))
 
 
 @functools.cache

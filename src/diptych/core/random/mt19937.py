@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diptych.core import recording
+from diptych.core.buffer import address_of
 from diptych.core.random.rounding import Array
 
 STATE_BYTES = 5056
@@ -50,6 +51,7 @@ class Native:
 
 
 native = Native()
+_SOME = 12  # draws
 _MANY = 1024  # draws from which machine code is worth its call
 
 
@@ -110,14 +112,14 @@ class Generator:
         """The next ``count`` draws (uint32)."""
         if recording.active is not None:
             recording.active.draw()
-        if count < 64:  # one call per draw costs less than randint's argument checks
+        if count < (_SOME if native.fill else 64):  # one call per draw costs less than the others
             raw = self._bits.random_raw
             return np.array([raw() for _ in range(count)], np.uint32)
-        if native.fill is None or count < _MANY:
+        if native.fill is None:
             return self._state.randint(0, 1 << 32, size=count, dtype=np.uint32)
         out = np.empty(count, np.uint32)
         with self._bits.lock:
-            native.fill(self._address, out.ctypes.data, count)
+            native.fill(self._address, address_of(out), count)
         return out
 
     def noise(self, out: int, count: int, bound: int, value: float) -> bool:
