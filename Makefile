@@ -43,7 +43,7 @@ bench: venv
 		--json out/bench.json --markdown out/bench.md --chart out/bench.png \
 		benchmarks/spine_torch.py benchmarks/spine_jax.py benchmarks/spine_tensorflow.py \
 		benchmarks/spine_numpy.py benchmarks/training_torch.py benchmarks/training_jax.py \
-		benchmarks/training_tensorflow.py benchmarks/start_torch.py "examples/digits_mlp.py --steps 1"
+		benchmarks/training_tensorflow.py benchmarks/data_loader.py benchmarks/start_torch.py "examples/digits_mlp.py --steps 1"
 
 docs:
 	@tools/venv.sh .venv-docs docs
