@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -486,3 +488,31 @@ def test_a_replay_leaves_nothing_behind() -> None:
     for _ in range(3):
         compiled(x)
     assert allocator.current == before
+
+
+def test_a_collection_during_the_recording_is_not_part_of_the_call() -> None:
+    """Libraries hook the collector (hypothesis times it); what they call there is not the user's."""
+    weight = torch.ones(3)
+
+    def collected(phase: str, info: dict[str, int]) -> None:
+        time.perf_counter()
+
+    def function(x: Any) -> Any:
+        for _ in range(3):
+            [[] for _ in range(1000)]
+            x = x * weight
+        return x
+
+    compiled = compile(function)
+    before = gc.get_threshold()
+    gc.callbacks.append(collected)
+    gc.set_threshold(50)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(3):
+                assert compiled(torch.full((3,), 2.0)).tolist() == [2.0, 2.0, 2.0]
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(collected)
+    assert gc.isenabled()

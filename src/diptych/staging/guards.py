@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import gc
 import random
 import sys
 import sysconfig
@@ -79,11 +80,15 @@ class Watch:
     # ---- the profile function
 
     def start(self) -> None:
+        self.collecting = gc.isenabled()
+        gc.disable()  # what a collection calls is no part of the call
         self.previous = sys.getprofile()
         sys.setprofile(self.event)
 
     def stop(self) -> None:
         sys.setprofile(self.previous)
+        if self.collecting:
+            gc.enable()
 
     def event(self, frame: types.FrameType, kind: str, given: Any) -> None:
         if kind == "call":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -158,4 +159,5 @@ def test_importing_torch_does_not_load_the_profiler() -> None:
         "assert not [m for m in sys.modules if 'profiler' in m], sys.modules; "
         "torch.profiler.profile; torch.autograd.profiler.profile"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    tree = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=tree)
