@@ -491,7 +491,7 @@ def test_a_replay_leaves_nothing_behind() -> None:
 
 
 def test_a_collection_during_the_recording_is_not_part_of_the_call() -> None:
-    """Libraries hook the collector (hypothesis times it); what they call there is not the user's."""
+    """Libraries hook the collector (hypothesis times it); what they call is not the user's."""
     weight = torch.ones(3)
 
     def collected(phase: str, info: dict[str, int]) -> None:

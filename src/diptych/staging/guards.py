@@ -135,6 +135,8 @@ class Watch:
                     self.module(value, code)
         for name in code.co_varnames[: code.co_argcount]:
             value = frame.f_locals.get(name)
+            if name == ".0" and code in self.reached:
+                continue  # what a comprehension runs over: the function around it was seen
             if not isinstance(value, (Tensor, list, dict, tuple)):
                 self.visit(value)
 
