@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ from tests.compiler.drawn_graphs import drawn_gradient, drawn_graph, drawn_input
 
 pytestmark = pytest.mark.native
 
+# Each graph costs LLVM up to a second the first time; DRAWN_GRAPHS=2000 draws an evening's worth.
+MANY = int(os.environ.get("DRAWN_GRAPHS", "200"))
 LIMITS = {"float64": 1e-8, "float16": 6e-2, "bfloat16": 4e-1}
 LEAST = {"float16": 1e-2, "bfloat16": 1e-1}
 SMALL = st.integers(0, 63)
@@ -114,14 +117,14 @@ def test_drawn_gradients(numbers: Any, codes: Any) -> None:
 
 
 @pytest.mark.slow
-@drawn(2000)
+@drawn(MANY)
 @given(NUMBERS, CODES, SMALL)
 def test_many_drawn_graphs(numbers: Any, codes: Any, outputs: int) -> None:
     forward(numbers, codes, outputs)
 
 
 @pytest.mark.slow
-@drawn(800)
+@drawn(MANY // 4)
 @given(NUMBERS, CODES)
 def test_many_drawn_gradients(numbers: Any, codes: Any) -> None:
     backward(numbers, codes)
