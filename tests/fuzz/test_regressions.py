@@ -137,3 +137,9 @@ def test_sections_of_none() -> None:
 def test_groups_of_none() -> None:
     with pytest.raises(ValueError, match="divisible"):
         nn.GroupNorm(0, 4)
+
+
+def test_more_neighbours_than_channels() -> None:
+    x = torch.ones(1, 3, 2)
+    wide = F.local_response_norm(x, 1 << 32, alpha=float(1 << 32))
+    assert torch.allclose(wide, torch.full((1, 3, 2), 4.0**-0.75))

@@ -318,10 +318,12 @@ def _local_response(x: Tensor, size: int, alpha: float, beta: float, k: float) -
     shape = x.layout.shape
     channels = shape[1]
     wide = [(0, 0)] * len(shape)
-    wide[1] = (size // 2, (size - 1) // 2)
+    # Further neighbours than there are channels add nothing.
+    before, after = (min(n, max(channels - 1, 0)) for n in (size // 2, (size - 1) // 2))
+    wide[1] = (before, after)
     squares = pad(square(x), tuple(wide))
     total = narrow(squares, 1, 0, channels)
-    for start in range(1, size):
+    for start in range(1, before + after + 1):
         total = add(total, narrow(squares, 1, start, channels))
     level = add(mul(total, alpha / size), k)
     return mul(x, exp(mul(log(level), -beta)))
