@@ -11,6 +11,7 @@ import pytest
 
 import diptych.torch as torch
 import diptych.torch.nn.functional as F
+from diptych.companions.torchvision.transforms import functional as vision
 from diptych.torch import nn
 
 X = torch.ones(2, 3)
@@ -143,3 +144,11 @@ def test_more_neighbours_than_channels() -> None:
     x = torch.ones(1, 3, 2)
     wide = F.local_response_norm(x, 1 << 32, alpha=float(1 << 32))
     assert torch.allclose(wide, torch.full((1, 3, 2), 4.0**-0.75))
+
+
+def test_samples_that_nothing_would_be() -> None:
+    never = torch.distributions.VonMises(0.0, torch.tensor([1.0, -7.0]), validate_args=False)
+    with pytest.raises(ValueError, match="positive, finite concentration"):
+        never.sample()
+    with pytest.raises(ValueError, match="no sides"):
+        vision.resize(torch.zeros(1, 8, 0, dtype=torch.uint8), 3)

@@ -353,6 +353,10 @@ class VonMises(Distribution):
         """Best, Fisher, "Efficient simulation of the von Mises distribution" (1979)."""
         shape = self._extended_shape(sample_shape)
         loc, kappa, r = self.loc.double(), self.concentration.double(), self._proposal()
+        if not ((kappa > 0) & r.isfinite()).all():  # nothing would ever be accepted
+            raise ValueError(
+                f"VonMises: samples need a positive, finite concentration, got {self.concentration}"
+            )
         x = torch.zeros(shape, dtype=torch.float64)
         done = torch.zeros(shape, dtype=torch.bool)
         while not done.all():

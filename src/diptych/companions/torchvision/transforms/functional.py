@@ -164,6 +164,8 @@ def _resized(
     height, width = image_size
     if size is not None and len(size) == 2:
         return size
+    if not (height and width):
+        raise ValueError(f"an image of {height} x {width} pixels has no sides in proportion")
     short, long = (width, height) if width <= height else (height, width)
     if size is None:
         new_short, new_long = int((max_size or 0) * short / long), max_size or 0
