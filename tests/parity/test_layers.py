@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def test_parametrizations_pruning_packing_and_clipping() -> None:
             timeout=300,
             capture_output=True,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src")},
         )
         printed.append(made.stdout.splitlines())
     theirs, ours = printed
