@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
-from spine_jax import adam
 
 LAYOUT = ("NCHW", "OIHW", "NCHW")
 
@@ -39,6 +38,17 @@ def convolution(backward):
         return lambda: jax.block_until_ready(run(x, weight))
 
     return {"setup": setup, "flops": 3 * flops if backward else flops}
+
+
+def adam(parameters, gradients, means, squares, count):
+    """One step with PyTorch's defaults."""
+    means = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, means, gradients)
+    squares = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, squares, gradients)
+    rate, scale = 1e-3 / (1 - 0.9**count), 1 - 0.999**count
+    parameters = jax.tree.map(
+        lambda p, m, v: p - rate * m / (jnp.sqrt(v / scale) + 1e-8), parameters, means, squares
+    )
+    return parameters, means, squares
 
 
 def cross_entropy(logits, labels):
